@@ -1,0 +1,596 @@
+package durable
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tiffin-food/tiffin/internal/planted"
+)
+
+// Terms are what the bookkeeping needs to know of its surroundings.
+type Terms struct {
+	Owner      string        // this instance, in leases
+	Lease      time.Duration // how long an instance may be silent before others take its work over
+	FlushAfter time.Duration // how long what is merely tidier on disk (sent-marks) may wait for a save to ride on
+	Exclusive  bool          // of the store
+}
+
+// ActKind says what the executor of a cell is to do next.
+type ActKind uint8
+
+// The acts.
+const (
+	ActNone  ActKind = iota // wait: for an event, a result, or Wake
+	ActLoad                 // read the record; report with Loaded
+	ActSave                 // create (Version 1) or save the record; report with Saved
+	ActSend                 // carry the effect out; report with Sent. May run beside other acts
+	ActReply                // tell who brought the event of Token what became of it
+)
+
+// Act is one thing to do.
+type Act struct {
+	Kind   ActKind
+	Record Record // ActSave
+	Owed   Owed   // ActSend
+	Key    string // ActSend: the idempotency key, the same for every attempt
+	Reply  Reply  // ActReply
+}
+
+// Reply tells what became of an event. Err nil: it is applied (now, or before under the same id) and on disk.
+type Reply struct {
+	Token uint64
+	Err   error
+}
+
+// Outcome is what carrying out an effect came to.
+type Outcome struct {
+	Verdict Verdict
+	Body    []byte // Done: what the other side answered
+	Status  int
+	Detail  string        // Refused, Retry: why
+	After   time.Duration // Retry: not before, where the other side said so
+}
+
+// Verdict classifies an outcome.
+type Verdict uint8
+
+// The verdicts.
+const (
+	Retry    Verdict = iota // nobody knows, or not now: the same again under the same id
+	Accepted                // carried out
+	Rejected                // never will be
+)
+
+// Cell is the bookkeeping of one record: which events wait, what is being saved, which effects are under way. It
+// does no I/O: Next names the next act, and Loaded, Saved and Sent take the results. One executor drives a cell
+// at a time; a cell is not safe for concurrent use.
+//
+// One event at a time is at the record until its save is through. Nothing is sent or acknowledged that is not on
+// disk.
+type Cell[S any] struct {
+	machine Machine[S]
+	terms   Terms
+	id      string
+
+	loaded bool // rec and state are what the store had when last heard of
+	rec    Record
+	state  S
+
+	queue []turn
+	phase phase
+	next  Record // being saved
+	after S      // its state
+
+	replies []Reply
+	flying  map[string]bool      // effects under way, by id
+	foreign map[string]time.Time // effects another instance has in hand until then
+	dirty   bool                 // rec is tidier than the store's
+	flushAt time.Time
+	retryAt time.Time // after a failed load or save of our own
+	fails   int
+	lazy    bool // the save under way is a flush, of no turn
+	stale   bool // something is owed that was known and is not in memory now: read it again
+}
+
+type phase uint8
+
+const (
+	idle phase = iota
+	loading
+	saving
+)
+
+// turn is one thing waiting for the record: an event from outside, the outcome of an effect, or a person's wish.
+type turn struct {
+	token  uint64 // 0: our own, nobody waits
+	event  Event
+	create bool   // the event begins the record
+	look   bool   // ... but the record may be there: load first
+	key    string // its second identity
+	effect string // the id of the effect whose outcome this is
+	out    *Outcome
+	unpark string // the name of an effect to take up again
+}
+
+// NewCell is the bookkeeping of the record id. Nothing is known of it yet.
+func NewCell[S any](m Machine[S], terms Terms, id string) *Cell[S] {
+	return &Cell[S]{machine: m, terms: terms, id: id, flying: map[string]bool{}}
+}
+
+// ID is the record's.
+func (c *Cell[S]) ID() string { return c.id }
+
+// State is the record's last committed state and version; ok is false where it is not known in memory.
+func (c *Cell[S]) State() (s S, version int64, ok bool) { return c.state, c.rec.Version, c.loaded }
+
+// Record is the last committed record, with sent-marks that may not be on disk yet.
+func (c *Cell[S]) Record() Record { return c.rec }
+
+// Idle says that nothing is under way, waiting or unsaved: the cell may be forgotten.
+func (c *Cell[S]) Idle() bool {
+	return c.phase == idle && len(c.queue) == 0 && len(c.replies) == 0 && len(c.flying) == 0 && !c.dirty
+}
+
+// Forgettable says the same with unsaved sent-marks allowed: forgetting then costs a repeated send at most.
+func (c *Cell[S]) Forgettable() bool {
+	return c.phase == idle && len(c.queue) == 0 && len(c.replies) == 0 && len(c.flying) == 0
+}
+
+// Adopt gives the cell a record that the store handed over under our lease.
+func (c *Cell[S]) Adopt(r Record) error {
+	if c.phase != idle || c.loaded && r.Version <= c.rec.Version {
+		return nil
+	}
+	return c.accept(r)
+}
+
+// Deliver brings an event; a Reply with the token will follow. A zero token asks for none.
+func (c *Cell[S]) Deliver(token uint64, e Event) {
+	c.queue = append(c.queue, turn{token: token, event: e})
+}
+
+// DeliverNew brings the event that begins the record, with its second key. Where the record is there already the
+// event meets it like any other: the same event is answered again, another one is the core's to judge.
+func (c *Cell[S]) DeliverNew(token uint64, key string, e Event) {
+	c.queue = append(c.queue, turn{token: token, event: e, create: true, key: key})
+}
+
+// Next names the next act. It returns ActNone when there is nothing to do before a result comes in or Wake.
+func (c *Cell[S]) Next(now time.Time) Act {
+	for {
+		if len(c.replies) > 0 {
+			r := c.replies[0]
+			c.replies = c.replies[1:]
+			return Act{Kind: ActReply, Reply: r}
+		}
+		if c.phase == idle && !c.waiting(now) {
+			if c.stale || len(c.queue) > 0 && !c.loaded && (!c.queue[0].create || c.queue[0].look) {
+				c.phase = loading
+				return Act{Kind: ActLoad}
+			}
+			if len(c.queue) > 0 {
+				if c.step(now) {
+					return c.save()
+				}
+				continue
+			}
+			if c.dirty && len(c.flying) == 0 && !now.Before(c.flushAt) {
+				c.begin(now)
+				c.after, c.lazy = c.state, true
+				return c.save()
+			}
+		}
+		if act, ok := c.send(now); ok {
+			if act.Kind == ActNone {
+				continue // a timer became an event
+			}
+			return act
+		}
+		return Act{}
+	}
+}
+
+func (c *Cell[S]) save() Act {
+	if planted.Is(planted.TimerNotPersisted) {
+		return Act{Kind: ActSave, Record: withoutTimers(c.next)}
+	}
+	return Act{Kind: ActSave, Record: c.next}
+}
+
+func (c *Cell[S]) waiting(now time.Time) bool { return now.Before(c.retryAt) }
+
+// Wake is when Next may have something to do though nothing came in; zero: never.
+func (c *Cell[S]) Wake() time.Time {
+	var at time.Time
+	sooner := func(t time.Time) {
+		if !t.IsZero() && (at.IsZero() || t.Before(at)) {
+			at = t
+		}
+	}
+	if c.loaded {
+		for i := range c.rec.Owed {
+			o := &c.rec.Owed[i]
+			if o.Parked != "" || c.flying[o.ID] {
+				continue
+			}
+			due := o.Due
+			if until := c.foreign[o.ID]; until.After(due) {
+				due = until
+			}
+			sooner(due)
+		}
+	}
+	if c.dirty && len(c.flying) == 0 {
+		sooner(c.flushAt)
+	}
+	if (c.stale || len(c.queue) > 0) && c.phase == idle {
+		sooner(c.retryAt)
+	}
+	return at
+}
+
+// send finds an effect that is due. For a timer it queues the event and returns an empty act.
+func (c *Cell[S]) send(now time.Time) (Act, bool) {
+	if !c.loaded {
+		return Act{}, false
+	}
+	for i := range c.rec.Owed {
+		o := c.rec.Owed[i]
+		if o.Parked != "" || c.flying[o.ID] || now.Before(o.Due) || now.Before(c.foreign[o.ID]) {
+			continue
+		}
+		c.flying[o.ID] = true
+		if planted.Is(planted.EffectLostAfterCommit) && o.Kind != KindTimer && backoff(o.ID, 0)%16 == 0 {
+			delete(c.flying, o.ID)
+			c.mark(o.ID, now)
+			return Act{}, true
+		}
+		if o.Kind == KindTimer {
+			c.queue = append(c.queue, turn{effect: o.ID, event: Event{ID: o.ID, Type: o.Name + Due, At: now}})
+			return Act{}, true
+		}
+		if planted.Is(planted.OutboxRemovedBeforeConfirm) && o.Kind == KindMessage {
+			c.rec.settle(o.ID)
+			c.touch(now)
+		}
+		key := o.ID
+		if planted.Is(planted.NewKeyPerAttempt) {
+			key = fmt.Sprintf("%s#%d", o.ID, o.Attempt)
+		}
+		return Act{Kind: ActSend, Owed: o, Key: key}, true
+	}
+	return Act{}, false
+}
+
+// step applies the first waiting event to the record in memory and says whether that is to be saved. Where not,
+// the turn is over.
+func (c *Cell[S]) step(now time.Time) (save bool) {
+	t := &c.queue[0]
+	if t.unpark != "" {
+		c.over(c.unparkNow(t.unpark, now))
+		return false
+	}
+	if t.effect != "" {
+		i := c.rec.owes(t.effect)
+		if i < 0 || t.out != nil && !c.outcome(t, c.rec.Owed[i], now) {
+			c.over(nil) // replaced, dropped, or settled by another instance meanwhile; put off; or nothing to decide
+			return false
+		}
+	}
+	var state S
+	if c.loaded {
+		state = c.state
+		if t.effect == "" && t.event.ID != "" && !planted.Is(planted.NoDedupOfCallbacks) {
+			if seen, ok := c.rec.seen(t.event.ID); ok {
+				var err error
+				if seen.Hash != fingerprint(t.event) {
+					err = ErrKeyReused
+				}
+				c.over(err)
+				return false
+			}
+		}
+	}
+	after, effects, err := c.machine.Step(state, t.event)
+	switch {
+	case errors.Is(err, ErrIgnored):
+		if t.effect != "" {
+			c.mark(t.effect, now)
+		}
+		c.over(nil)
+		return false
+	case err != nil && t.effect != "":
+		c.park(t.effect, err.Error(), now)
+		c.over(nil)
+		return false
+	case err != nil:
+		c.over(err)
+		return false
+	}
+	c.begin(now)
+	if !c.loaded {
+		c.next = Record{ID: c.id, Key: t.key, Version: 1, Created: now, Updated: now}
+	}
+	if t.effect != "" {
+		c.next.settle(t.effect)
+	} else if t.event.ID != "" {
+		seen := c.next.Seen
+		if len(seen) >= MaxSeen {
+			seen = seen[len(seen)-MaxSeen+1:]
+		}
+		c.next.Seen = append(seen[:len(seen):len(seen)], Seen{ID: t.event.ID, Hash: fingerprint(t.event)})
+	}
+	if err := c.next.owe(effects, now); err != nil {
+		c.phase = idle
+		c.over(err)
+		return false
+	}
+	if c.next.State, err = c.machine.Append(nil, after); err != nil {
+		c.phase = idle
+		c.over(fmt.Errorf("encoding record %s: %w", c.id, err))
+		return false
+	}
+	c.next.schedule(c.terms.Owner, now.Add(c.terms.Lease))
+	c.after = after
+	if planted.Is(planted.EffectSentBeforeCommit) {
+		c.state, c.rec, c.loaded = after, c.next, true
+	}
+	if planted.Is(planted.CacheBeforeStore) {
+		c.state, c.rec.Version, c.loaded = after, c.next.Version, true
+	}
+	if planted.Is(planted.AckBeforeCommit) && t.token != 0 {
+		c.replies = append(c.replies, Reply{Token: t.token})
+		t.token = 0
+	}
+	return true
+}
+
+// withoutTimers is a planted bug.
+func withoutTimers(r Record) Record {
+	kept := make([]Owed, 0, len(r.Owed))
+	for _, o := range r.Owed {
+		if o.Kind != KindTimer {
+			kept = append(kept, o)
+		}
+	}
+	r.Owed = kept
+	return r
+}
+
+// begin prepares the next version.
+func (c *Cell[S]) begin(now time.Time) {
+	c.phase = saving
+	c.lazy = false
+	c.next = c.rec
+	c.next.Version++
+	c.next.Updated = now
+	c.next.schedule(c.terms.Owner, now.Add(c.terms.Lease))
+}
+
+// over ends the first turn.
+func (c *Cell[S]) over(err error) {
+	t := c.queue[0]
+	c.queue[0] = turn{}
+	c.queue = c.queue[1:]
+	if t.effect != "" {
+		delete(c.flying, t.effect)
+	}
+	if t.token != 0 {
+		c.replies = append(c.replies, Reply{Token: t.token, Err: err})
+	}
+	c.fails, c.retryAt = 0, time.Time{}
+}
+
+// mark notes that an effect is carried out; the note rides on the next save, or on a flush.
+func (c *Cell[S]) mark(id string, now time.Time) {
+	c.rec.settle(id)
+	c.touch(now)
+}
+
+func (c *Cell[S]) park(id, why string, now time.Time) {
+	c.edit(id, now, func(o *Owed) { o.Parked = bounded(why) })
+}
+
+// edit changes an owed effect in memory, to be saved with the next save or a flush.
+func (c *Cell[S]) edit(id string, now time.Time, change func(*Owed)) {
+	i := c.rec.owes(id)
+	if i < 0 {
+		return
+	}
+	owed := slices.Clone(c.rec.Owed)
+	change(&owed[i])
+	c.rec.Owed = owed
+	c.touch(now)
+}
+
+func (c *Cell[S]) touch(now time.Time) {
+	if !c.dirty {
+		c.dirty, c.flushAt = true, now.Add(c.terms.FlushAfter)
+	}
+}
+
+// Flush makes unsaved marks due at once.
+func (c *Cell[S]) Flush() { c.flushAt = time.Time{} }
+
+// Unpark takes the parked effect of that name up again at once, under the same id. The Reply says whether there
+// was one: a Refusal where not.
+func (c *Cell[S]) Unpark(token uint64, name string) {
+	c.queue = append(c.queue, turn{token: token, unpark: name})
+}
+
+func (c *Cell[S]) unparkNow(name string, now time.Time) error {
+	for _, o := range c.rec.Owed {
+		if o.Name == name && o.Parked != "" {
+			c.edit(o.ID, now, func(o *Owed) { o.Parked, o.Due, o.Attempt = "", now, 0 })
+			return nil
+		}
+	}
+	return Refuse(NotFound, "nothing is parked under %q", name)
+}
+
+// Loaded takes the result of ActLoad.
+func (c *Cell[S]) Loaded(r Record, err error, now time.Time) {
+	c.phase = idle
+	if err == nil {
+		err = c.accept(r)
+		if err == nil && r.Owner != "" && r.Owner != c.terms.Owner && !c.terms.Exclusive && now.Before(r.Lease) {
+			c.foreign = make(map[string]time.Time, len(r.Owed))
+			for _, o := range r.Owed {
+				c.foreign[o.ID] = r.Lease
+			}
+		}
+	}
+	if errors.Is(err, ErrNotFound) {
+		c.stale = false
+	}
+	switch {
+	case err == nil:
+		c.fails, c.retryAt = 0, time.Time{}
+	case len(c.queue) == 0:
+		c.retry(now)
+	case errors.Is(err, ErrNotFound) && c.queue[0].create:
+		c.queue[0].look = false // the create did not take place: it is tried again
+	case errors.Is(err, ErrNotFound):
+		c.over(err)
+	default:
+		c.failed(err, now)
+	}
+}
+
+func (c *Cell[S]) accept(r Record) error {
+	s, err := c.machine.Decode(r.State)
+	if err != nil {
+		return fmt.Errorf("record %s at version %d: %w", r.ID, r.Version, err)
+	}
+	c.rec, c.state, c.loaded, c.dirty, c.foreign, c.stale = r, s, true, false, nil, false
+	return nil
+}
+
+// Saved takes the result of ActSave.
+func (c *Cell[S]) Saved(err error, now time.Time) {
+	c.phase = idle
+	var exists *ExistsError
+	switch {
+	case err == nil:
+		c.rec, c.state, c.loaded, c.dirty = c.next, c.after, true, false
+		for id := range c.foreign {
+			if c.rec.owes(id) < 0 {
+				delete(c.foreign, id)
+			}
+		}
+		if !c.lazy {
+			c.over(nil)
+		}
+	case errors.As(err, &exists) && exists.ID != c.id:
+		c.over(err) // another record has the key: the event belongs there
+	case errors.Is(err, ErrConflict), errors.Is(err, ErrUnknown), exists != nil:
+		// What the store has decides: read it and, where the inbox does not know the event, step again.
+		if errors.Is(err, ErrConflict) && planted.Is(planted.ConflictWithoutReload) {
+			c.rec.Version++
+			break
+		}
+		c.forget()
+	default:
+		if c.lazy {
+			c.flushAt = now.Add(backoff(c.id, c.fails))
+			c.fails++
+		} else {
+			c.failed(err, now)
+		}
+	}
+	c.lazy = false
+}
+
+// forget drops what is known of the record; it is read again before anything else.
+func (c *Cell[S]) forget() {
+	var zero S
+	c.rec, c.state, c.loaded, c.dirty, c.foreign, c.stale = Record{}, zero, false, false, nil, true
+	if len(c.queue) > 0 {
+		c.queue[0].look = true
+	}
+}
+
+// failed ends a turn that somebody waits for with the error, and puts off one of our own.
+func (c *Cell[S]) failed(err error, now time.Time) {
+	if c.queue[0].token != 0 {
+		c.over(err)
+		return
+	}
+	c.retry(now)
+}
+
+func (c *Cell[S]) retry(now time.Time) {
+	c.retryAt = now.Add(backoff(c.id, c.fails))
+	c.fails++
+}
+
+// Sent takes the result of ActSend for the effect id.
+func (c *Cell[S]) Sent(id string, out Outcome) {
+	c.queue = append(c.queue, turn{effect: id, out: &out})
+}
+
+// outcome turns what became of an effect into the turn's event; false where there is none for the core: it is to
+// be tried again, or it was a message that the broker took.
+func (c *Cell[S]) outcome(t *turn, o Owed, now time.Time) bool {
+	t.event = Event{ID: o.ID, At: now}
+	switch {
+	case t.out.Verdict == Accepted && o.Kind == KindMessage: // the broker has it: no core needs to know
+		c.mark(o.ID, now)
+		return false
+	case t.out.Verdict == Accepted:
+		t.event.Type, t.event.Body = o.Name+Done, t.out.Body
+	case t.out.Verdict == Rejected:
+		t.event.Type, t.event.Body = o.Name+Refused, rejection(*t.out)
+	case !o.GiveUp.IsZero() && !now.Before(o.GiveUp):
+		t.event.Type, t.event.Body = o.Name+GaveUp, rejection(*t.out)
+	default:
+		wait := max(backoff(o.ID, o.Attempt), t.out.After)
+		detail := bounded(t.out.Detail)
+		c.edit(o.ID, now, func(o *Owed) {
+			o.Attempt++
+			o.Due = now.Add(wait)
+			o.Last = detail
+		})
+		return false
+	}
+	return true
+}
+
+func rejection(out Outcome) []byte {
+	b, _ := json.Marshal(Rejection{Status: out.Status, Detail: bounded(out.Detail)}) // two plain fields
+	return b
+}
+
+// bounded keeps what others say of their failures short enough to store.
+func bounded(s string) string {
+	const most = 300
+	if len(s) > most {
+		s = string(bytes.ToValidUTF8([]byte(s[:most]), nil)) + "…"
+	}
+	return s
+}
+
+// First and longest wait between attempts.
+const (
+	backoffFirst = 200 * time.Millisecond
+	backoffMost  = 30 * time.Second
+)
+
+// backoff is the wait before the attempt after the given one: doubling from backoffFirst to backoffMost, times a
+// jitter between ½ and 1 that is drawn from id and attempt, so that records spread and a history repeats.
+func backoff(id string, attempt int) time.Duration {
+	d := backoffMost
+	if attempt < 8 {
+		d = min(d, backoffFirst<<attempt)
+	}
+	h := uint64(14695981039346656037) // FNV-1a
+	for i := range len(id) {
+		h = (h ^ uint64(id[i])) * 1099511628211
+	}
+	h = (h ^ uint64(attempt)) * 1099511628211
+	return d/2 + time.Duration((h>>33)%uint64(d/2))
+}

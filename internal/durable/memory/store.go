@@ -1,0 +1,173 @@
+// Package memory keeps records in the process's memory. It is the model that every other store is compared with:
+// what it answers is what the port means. It forgets everything when the process ends.
+//
+// It never shares memory with its callers: records are copied on the way in and on the way out.
+package memory
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/tiffin-food/tiffin/internal/durable"
+	"github.com/tiffin-food/tiffin/internal/planted"
+)
+
+// Store is a [durable.Store]. Safe for concurrent use.
+type Store struct {
+	features durable.Features
+
+	mu      sync.Mutex
+	records map[string]durable.Record
+	keys    map[string]string // key to id
+	agenda  []entry           // the records that are due at some time, by due and id
+}
+
+type entry struct {
+	due time.Time
+	id  string
+}
+
+func (e entry) compare(other entry) int {
+	return cmp.Or(e.due.Compare(other.due), cmp.Compare(e.id, other.id))
+}
+
+// New makes an empty store. Give it the features of the store it stands for; without Exclusive it honours the
+// leases of other owners.
+func New(features durable.Features) *Store {
+	return &Store{features: features, records: map[string]durable.Record{}, keys: map[string]string{}}
+}
+
+// Features are those given to New.
+func (s *Store) Features() durable.Features { return s.features }
+
+// Create adds a record at Version 1; where both the id and the key are taken, the error names the one with the id.
+func (s *Store) Create(ctx context.Context, r durable.Record) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("create %s: %w", r.ID, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.records[r.ID]; ok {
+		return &durable.ExistsError{ID: r.ID}
+	}
+	if r.Key != "" {
+		if id, ok := s.keys[r.Key]; ok {
+			return &durable.ExistsError{ID: id}
+		}
+		s.keys[r.Key] = r.ID
+	}
+	r.Version = 1
+	s.put(r)
+	return nil
+}
+
+// Load reads a record.
+func (s *Store) Load(ctx context.Context, id string) (durable.Record, error) {
+	if err := ctx.Err(); err != nil {
+		return durable.Record{}, fmt.Errorf("load %s: %w", id, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, ok := s.records[id]
+	if !ok {
+		return durable.Record{}, fmt.Errorf("load %s: %w", id, durable.ErrNotFound)
+	}
+	return clone(r), nil
+}
+
+// Save replaces the record one version below the given one.
+func (s *Store) Save(ctx context.Context, r durable.Record) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("save %s: %w", r.ID, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old, ok := s.records[r.ID]
+	if !ok {
+		return fmt.Errorf("save %s: %w", r.ID, durable.ErrNotFound)
+	}
+	if old.Version != r.Version-1 && !planted.Is(planted.VersionCheckDropped) {
+		return fmt.Errorf("save %s: %w", r.ID, durable.ErrConflict)
+	}
+	r.Key, r.Created = old.Key, old.Created
+	s.put(r)
+	return nil
+}
+
+// Claim gives out the records that are due, the longest due first, equal ones by id. In an exclusive store there
+// is nobody to tell, and the lease is written only on what is given out.
+func (s *Store) Claim(ctx context.Context, c durable.Claim) ([]durable.Record, time.Time, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, time.Time{}, fmt.Errorf("claim: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var claimed []durable.Record
+	for _, e := range s.agenda {
+		if e.due.After(c.Now) {
+			return claimed, e.due, nil
+		}
+		r := s.records[e.id]
+		free := s.features.Exclusive || r.Owner == "" || r.Owner == c.Who || !r.Lease.After(c.Now) ||
+			planted.Is(planted.ClaimWithoutLease)
+		if !free || len(claimed) >= c.Limit {
+			continue
+		}
+		r.Owner, r.Lease = c.Who, c.Lease
+		if !s.features.Exclusive {
+			s.records[e.id] = r
+		}
+		claimed = append(claimed, clone(r))
+	}
+	return claimed, time.Time{}, nil
+}
+
+// List reads up to limit records below an id, highest id first.
+func (s *Store) List(ctx context.Context, before string, limit int) ([]durable.Record, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("list: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var found []durable.Record
+	for _, id := range slices.Backward(slices.Sorted(maps.Keys(s.records))) {
+		if len(found) >= limit {
+			break
+		}
+		if before == "" || id < before {
+			found = append(found, clone(s.records[id]))
+		}
+	}
+	return found, nil
+}
+
+// put keeps a copy of r and its place in the agenda.
+func (s *Store) put(r durable.Record) {
+	r = clone(r)
+	if old, ok := s.records[r.ID]; ok && !old.Due.IsZero() {
+		if i, found := slices.BinarySearchFunc(s.agenda, entry{old.Due, r.ID}, entry.compare); found {
+			s.agenda = slices.Delete(s.agenda, i, i+1)
+		}
+	}
+	if !r.Due.IsZero() {
+		e := entry{r.Due, r.ID}
+		i, _ := slices.BinarySearchFunc(s.agenda, e, entry.compare)
+		s.agenda = slices.Insert(s.agenda, i, e)
+	}
+	s.records[r.ID] = r
+}
+
+func clone(r durable.Record) durable.Record {
+	r.State = slices.Clone(r.State)
+	r.Seen = slices.Clone(r.Seen)
+	r.Owed = slices.Clone(r.Owed)
+	for i := range r.Owed {
+		r.Owed[i].Body = slices.Clone(r.Owed[i].Body)
+	}
+	return r
+}

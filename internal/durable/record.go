@@ -1,0 +1,178 @@
+package durable
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Record is what a store keeps of one aggregate. It is a value: who is given one may keep it, and nobody writes
+// into its slices.
+type Record struct {
+	ID      string
+	Key     string // a second identity, unique where not empty: an idempotency key, an e-mail address
+	Version int64  // 1 after Create, one more with every Save
+	Created time.Time
+	Updated time.Time
+	Due     time.Time // when something is to be done next; zero: nothing is owed but parked work
+	Owner   string    // whose work it is until Lease
+	Lease   time.Time
+	Minted  int64 // effects ever owed: the source of their ids
+	State   []byte
+	Owed    []Owed
+	Seen    []Seen
+}
+
+// Owed is an effect not yet known to be carried out.
+type Owed struct {
+	Effect
+	ID      string `json:"id"` // stable over attempts, instances and restarts
+	Attempt int    `json:"attempt,omitempty"`
+	Parked  string `json:"parked,omitempty"` // why a person must look; a parked effect is not tried
+	Last    string `json:"last,omitempty"`   // what went wrong the last time
+}
+
+// Seen is an inbox entry: an event that was applied.
+type Seen struct {
+	ID   string `json:"id"`
+	Hash string `json:"hash"`
+}
+
+// Caps on what a record may hold, and what happens there: the oldest inbox entry is forgotten (the core's own
+// transition rules still drop what is late), and an event that would owe too much fails.
+const (
+	MaxSeen = 64
+	MaxOwed = 32
+)
+
+// Errors of a store. A store wraps every other failure as it is: then nothing was written.
+var (
+	ErrNotFound = errors.New("no such record")
+	ErrConflict = errors.New("the record was changed meanwhile")
+	ErrUnknown  = errors.New("nobody knows whether the write took place")
+)
+
+// ExistsError says that a record with this id or key is there already.
+type ExistsError struct{ ID string }
+
+func (e *ExistsError) Error() string { return "record " + e.ID + " exists already" }
+
+// ErrKeyReused is the answer to an event id that was applied before with another body.
+var ErrKeyReused = errors.New("the idempotency key was used before with another body")
+
+// Store keeps records of one kind. Each method is atomic and durable when it returns nil.
+// All methods are safe for concurrent use.
+type Store interface {
+	// Create adds a record at Version 1. *ExistsError names the record that has the id or the key.
+	Create(context.Context, Record) error
+	// Load reads a record; ErrNotFound.
+	Load(ctx context.Context, id string) (Record, error)
+	// Save replaces the record whose version is one less than the given; ErrConflict, ErrNotFound, ErrUnknown.
+	// Key and Created stay as they were created.
+	Save(context.Context, Record) error
+	// Claim takes over up to Limit records whose Due has come and whose lease, if somebody else's, has run out,
+	// and gives them to Who until Lease. It does not change their version. next is the earliest Due still to
+	// come in the store, zero where there is none.
+	Claim(context.Context, Claim) (claimed []Record, next time.Time, err error)
+	// List reads up to limit records with ids below before (all where it is empty), highest id first.
+	List(ctx context.Context, before string, limit int) ([]Record, error)
+}
+
+// Claim says who asks for work.
+type Claim struct {
+	Who   string
+	Now   time.Time
+	Lease time.Time
+	Limit int
+}
+
+// Features are the declared differences between stores.
+type Features struct {
+	// Exclusive: no other process can write to the store while this one has it open, so that every other
+	// owner's lease is void and what is cached is current.
+	Exclusive bool
+}
+
+// Featured is a store that says how it differs; one that does not has none of the features.
+type Featured interface{ Features() Features }
+
+// FeaturesOf are s's declared features.
+func FeaturesOf(s Store) Features {
+	if f, ok := s.(Featured); ok {
+		return f.Features()
+	}
+	return Features{}
+}
+
+// Fingerprint tells apart what must not come twice under one id.
+func Fingerprint(kind string, body []byte) string {
+	h := sha256.New()
+	h.Write([]byte(kind))
+	h.Write([]byte{0})
+	h.Write(body)
+	return hex.EncodeToString(h.Sum(nil)[:12])
+}
+
+func fingerprint(e Event) string {
+	if e.Hash != "" {
+		return e.Hash
+	}
+	return Fingerprint(e.Type, e.Body)
+}
+
+func (r *Record) seen(id string) (Seen, bool) {
+	for _, s := range r.Seen {
+		if s.ID == id {
+			return s, true
+		}
+	}
+	return Seen{}, false
+}
+
+func (r *Record) owes(id string) int {
+	return slices.IndexFunc(r.Owed, func(o Owed) bool { return o.ID == id })
+}
+
+// settle takes the effect out of what is owed.
+func (r *Record) settle(id string) {
+	r.Owed = slices.DeleteFunc(slices.Clone(r.Owed), func(o Owed) bool { return o.ID == id })
+}
+
+// owe adds, replaces and drops effects.
+func (r *Record) owe(effects []Effect, now time.Time) error {
+	owed := slices.Clone(r.Owed)
+	for _, e := range effects {
+		owed = slices.DeleteFunc(owed, func(o Owed) bool { return o.Name == e.Name })
+		if e.Kind == kindDrop {
+			continue
+		}
+		if e.Due.IsZero() {
+			e.Due = now
+		}
+		r.Minted++
+		owed = append(owed, Owed{Effect: e, ID: fmt.Sprintf("%s/%s/%d", r.ID, e.Name, r.Minted)})
+	}
+	if len(owed) > MaxOwed {
+		return fmt.Errorf("record %s would owe %d effects, more than %d", r.ID, len(owed), MaxOwed)
+	}
+	r.Owed = owed
+	return nil
+}
+
+// schedule sets when the record is due and whose it is.
+func (r *Record) schedule(owner string, lease time.Time) {
+	r.Due = time.Time{}
+	for _, o := range r.Owed {
+		if o.Parked == "" && (r.Due.IsZero() || o.Due.Before(r.Due)) {
+			r.Due = o.Due
+		}
+	}
+	r.Owner, r.Lease = owner, lease
+	if r.Due.IsZero() {
+		r.Owner, r.Lease = "", time.Time{}
+	}
+}

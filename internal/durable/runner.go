@@ -1,0 +1,611 @@
+package durable
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/tiffin-food/tiffin/internal/clock"
+)
+
+// Executor carries effects out: commands over HTTP, messages through the broker. key is the effect's idempotency
+// key, the same for every attempt. It must return; an outcome nobody knows is Retry.
+type Executor interface {
+	Execute(ctx context.Context, o Owed, key string) Outcome
+}
+
+// ErrStopping is the answer to an event that came while the runner shuts down. Nothing was applied.
+var ErrStopping = errors.New("shutting down")
+
+// Options are a runner's settings; Name, Owner, Store, Clock and Executor have no default.
+type Options struct {
+	Name     string // for logs
+	Owner    string // unique among the instances that share the store, and over restarts
+	Store    Store
+	Clock    *clock.Clock
+	Executor Executor
+	Log      *slog.Logger
+	Lease    time.Duration // by the clock; 30 s
+	Flush    time.Duration // how long sent-marks wait for a save to ride on, by the clock; 5 s
+	Hot      int           // records kept in memory; 20,000
+	Sends    int           // effects carried out at once; 256
+}
+
+// Runner executes the bookkeeping of all records of one kind: it loads, saves, sends and answers for real.
+// Start it, then Apply events; Stop waits for everything it began.
+type Runner[S any] struct {
+	opt     Options
+	machine Machine[S]
+	terms   Terms
+	sends   chan struct{}
+
+	mu       sync.Mutex
+	cells    map[string]*seat[S]
+	hand     []string // the order in which cold cells are looked for
+	stopping bool
+	work     sync.WaitGroup
+	life     context.Context // of loads, saves and sends: ends when Stop gives up waiting
+	end      context.CancelFunc
+	poll     *clock.Alarm
+	polling  bool
+	pollAt   time.Time
+	again    bool
+}
+
+// seat is a cell with who drives it and who waits for it.
+type seat[S any] struct {
+	mu       sync.Mutex
+	cell     *Cell[S]
+	driven   bool
+	gone     bool // no longer in the runner's map: whoever holds it looks it up again
+	touched  bool
+	token    uint64
+	waiting  map[uint64]chan error
+	watchers map[chan struct{}]struct{}
+	alarm    *clock.Alarm
+	alarmAt  time.Time
+	seen     int64 // the version the watchers were last told of
+}
+
+// NewRunner makes a runner; Start begins its work.
+func NewRunner[S any](m Machine[S], opt Options) *Runner[S] {
+	if opt.Lease == 0 {
+		opt.Lease = 30 * time.Second
+	}
+	if opt.Flush == 0 {
+		opt.Flush = 5 * time.Second
+	}
+	if opt.Hot == 0 {
+		opt.Hot = 20_000
+	}
+	if opt.Sends == 0 {
+		opt.Sends = 256
+	}
+	if opt.Log == nil {
+		opt.Log = slog.New(slog.DiscardHandler)
+	}
+	r := &Runner[S]{
+		opt: opt, machine: m, cells: map[string]*seat[S]{}, sends: make(chan struct{}, opt.Sends),
+		terms: Terms{Owner: opt.Owner, Lease: opt.Lease, FlushAfter: opt.Flush, Exclusive: FeaturesOf(opt.Store).Exclusive},
+	}
+	r.life, r.end = context.WithCancel(context.Background())
+	return r
+}
+
+// Start begins to take up owed work: what earlier runs left, and what others leave when they die.
+func (r *Runner[S]) Start() {
+	r.work.Add(1) // until Stop
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lookAtLocked(r.opt.Clock.Now())
+}
+
+// Stop takes no more events and waits until every turn and send under way has ended and every mark is saved, or
+// until ctx ends: then it breaks off what is left, which the next run takes up again.
+func (r *Runner[S]) Stop(ctx context.Context) error {
+	r.mu.Lock()
+	r.stopping = true
+	if r.poll != nil {
+		r.poll.Stop()
+	}
+	seats := make([]*seat[S], 0, len(r.cells))
+	for _, s := range r.cells {
+		seats = append(seats, s)
+	}
+	r.mu.Unlock()
+	for _, s := range seats {
+		s.mu.Lock()
+		s.cell.Flush()
+		r.drive(s)
+		s.mu.Unlock()
+	}
+	r.work.Done() // Start's
+	done := make(chan struct{})
+	go func() { r.work.Wait(); close(done) }()
+	var err error
+	select {
+	case <-done:
+	case <-ctx.Done():
+		err = fmt.Errorf("%s: work under way was broken off: %w", r.opt.Name, ctx.Err())
+		r.end()
+		<-done
+	}
+	r.end()
+	for _, s := range seats {
+		s.mu.Lock()
+		if s.alarm != nil {
+			s.alarm.Stop()
+		}
+		r.abandon(s)
+		s.mu.Unlock()
+	}
+	return err
+}
+
+// Applied is a record's committed state after an event, or as it was read.
+type Applied[S any] struct {
+	State   S
+	Version int64
+}
+
+// Apply brings an event to the record id and returns when it is applied and on disk, with the state at that time
+// or later. Errors: ErrNotFound, ErrKeyReused, a *Refusal of the core, ErrStopping, a store's failure (nothing is
+// applied), or ctx's (then nobody knows).
+func (r *Runner[S]) Apply(ctx context.Context, id string, e Event) (Applied[S], error) {
+	return r.bring(ctx, id, func(c *Cell[S], token uint64) { c.Deliver(token, e) })
+}
+
+// Create brings the event that begins the record id with the second key (none where empty). Where a record with
+// the id or the key exists, the event is brought to that one: the same event is answered as before, and the
+// returned id says which record answered.
+func (r *Runner[S]) Create(ctx context.Context, id, key string, e Event) (string, Applied[S], error) {
+	a, err := r.bring(ctx, id, func(c *Cell[S], token uint64) { c.DeliverNew(token, key, e) })
+	var exists *ExistsError
+	if errors.As(err, &exists) && exists.ID != id {
+		a, err = r.Apply(ctx, exists.ID, e)
+		return exists.ID, a, err
+	}
+	return id, a, err
+}
+
+// Unpark takes up again what is parked under name in the record id.
+func (r *Runner[S]) Unpark(ctx context.Context, id, name string) error {
+	_, err := r.bring(ctx, id, func(c *Cell[S], token uint64) { c.Unpark(token, name) })
+	return err
+}
+
+func (r *Runner[S]) bring(ctx context.Context, id string, deliver func(*Cell[S], uint64)) (Applied[S], error) {
+	s, err := r.seat(id)
+	if err != nil {
+		return Applied[S]{}, err
+	}
+	s.token++
+	token := s.token
+	answer := make(chan error, 1)
+	if s.waiting == nil {
+		s.waiting = map[uint64]chan error{}
+	}
+	s.waiting[token] = answer
+	deliver(s.cell, token)
+	r.drive(s)
+	r.rise(s)
+	select {
+	case err := <-answer:
+		if err != nil {
+			return Applied[S]{}, err
+		}
+	case <-ctx.Done():
+		s.mu.Lock()
+		delete(s.waiting, token)
+		s.mu.Unlock()
+		return Applied[S]{}, fmt.Errorf("%s %s: %w", r.opt.Name, id, ctx.Err())
+	}
+	s.mu.Lock()
+	state, version, ok := s.cell.State()
+	s.mu.Unlock()
+	if !ok {
+		return r.View(ctx, id)
+	}
+	return Applied[S]{state, version}, nil
+}
+
+// View reads the record's committed state: never older than what any earlier answer of this runner showed, and
+// never older than the store's where others write to it too. ErrNotFound.
+func (r *Runner[S]) View(ctx context.Context, id string) (Applied[S], error) {
+	if r.terms.Exclusive {
+		r.mu.Lock()
+		s := r.cells[id]
+		r.mu.Unlock()
+		if s != nil {
+			s.mu.Lock()
+			state, version, ok := s.cell.State()
+			s.mu.Unlock()
+			if ok {
+				return Applied[S]{state, version}, nil
+			}
+		}
+	}
+	rec, err := r.opt.Store.Load(ctx, id)
+	if err != nil {
+		return Applied[S]{}, err
+	}
+	state, err := r.machine.Decode(rec.State)
+	return Applied[S]{state, rec.Version}, err
+}
+
+// Record reads the whole record as the store has it, with what it owes: for inspection.
+func (r *Runner[S]) Record(ctx context.Context, id string) (Record, error) {
+	return r.opt.Store.Load(ctx, id)
+}
+
+// List reads up to limit records with ids below before, newest id first.
+func (r *Runner[S]) List(ctx context.Context, before string, limit int) ([]Applied[S], []Record, error) {
+	records, err := r.opt.Store.List(ctx, before, limit)
+	if err != nil {
+		return nil, nil, err
+	}
+	states := make([]Applied[S], len(records))
+	for i, rec := range records {
+		state, err := r.machine.Decode(rec.State)
+		if err != nil {
+			return nil, nil, fmt.Errorf("%s %s: %w", r.opt.Name, rec.ID, err)
+		}
+		states[i] = Applied[S]{state, rec.Version}
+	}
+	return states, records, nil
+}
+
+// Watch tells of commits to the record: the channel gets a value after each, several commits in one value where
+// the reader is slow. stop ends it.
+func (r *Runner[S]) Watch(id string) (changed <-chan struct{}, stop func(), err error) {
+	s, err := r.seat(id)
+	if err != nil {
+		return nil, nil, err
+	}
+	ch := make(chan struct{}, 1)
+	if s.watchers == nil {
+		s.watchers = map[chan struct{}]struct{}{}
+	}
+	s.watchers[ch] = struct{}{}
+	r.rise(s)
+	return ch, func() {
+		s.mu.Lock()
+		delete(s.watchers, ch)
+		s.mu.Unlock()
+	}, nil
+}
+
+// Await waits until the record's state satisfies until, or ctx ends: then it returns the last state seen and
+// ctx's error.
+func (r *Runner[S]) Await(ctx context.Context, id string, until func(S) bool) (Applied[S], error) {
+	changed, stop, err := r.Watch(id)
+	if err != nil {
+		return Applied[S]{}, err
+	}
+	defer stop()
+	for {
+		a, err := r.View(ctx, id)
+		if err != nil || until(a.State) {
+			return a, err
+		}
+		again := time.Second
+		if !r.terms.Exclusive {
+			again = 100 * time.Millisecond // another instance's commits are not announced here
+		}
+		look := time.NewTimer(again)
+		select {
+		case <-changed:
+			look.Stop()
+		case <-look.C:
+		case <-ctx.Done():
+			look.Stop()
+			return a, ctx.Err()
+		}
+	}
+}
+
+// seat returns the record's seat, locked, and keeps Stop waiting until rise.
+func (r *Runner[S]) seat(id string) (*seat[S], error) {
+	for {
+		r.mu.Lock()
+		if r.stopping {
+			r.mu.Unlock()
+			return nil, ErrStopping
+		}
+		s := r.cells[id]
+		if s == nil {
+			s = &seat[S]{cell: NewCell(r.machine, r.terms, id)}
+			r.cells[id] = s
+			r.hand = append(r.hand, id)
+			if len(r.cells) > r.opt.Hot {
+				r.cool()
+			}
+		}
+		r.work.Add(1)
+		r.mu.Unlock()
+		s.mu.Lock()
+		if !s.gone {
+			s.touched = true
+			return s, nil
+		}
+		r.rise(s)
+	}
+}
+
+// rise undoes seat.
+func (r *Runner[S]) rise(s *seat[S]) {
+	s.mu.Unlock()
+	r.work.Done()
+}
+
+// cool forgets a few idle cells that were not touched since it last came by. r.mu is held.
+func (r *Runner[S]) cool() {
+	for range min(len(r.hand), 32) {
+		id := r.hand[0]
+		r.hand = r.hand[1:]
+		s := r.cells[id]
+		if s == nil {
+			continue
+		}
+		if s.mu.TryLock() {
+			rec := s.cell.Record()
+			if !s.touched && !s.driven && s.cell.Idle() && len(s.watchers) == 0 && len(s.waiting) == 0 {
+				s.gone = true
+				if s.alarm != nil {
+					s.alarm.Stop()
+				}
+				delete(r.cells, id)
+				s.mu.Unlock()
+				if !rec.Due.IsZero() {
+					r.lookAtLocked(rec.Due)
+				}
+				continue
+			}
+			s.touched = false
+			s.mu.Unlock()
+		}
+		r.hand = append(r.hand, id)
+	}
+}
+
+// drive makes sure that somebody executes the cell's acts. s.mu is held.
+func (r *Runner[S]) drive(s *seat[S]) {
+	if s.driven {
+		return
+	}
+	s.driven = true
+	r.opt.Clock.Hold()
+	r.work.Go(func() {
+		defer r.opt.Clock.Release()
+		r.execute(s)
+	})
+}
+
+// execute does the cell's acts until it has none.
+func (r *Runner[S]) execute(s *seat[S]) {
+	ctx := r.life
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for {
+		if r.life.Err() != nil {
+			s.driven = false
+			r.abandon(s)
+			return
+		}
+		act := s.cell.Next(r.opt.Clock.Now())
+		r.announce(s)
+		switch act.Kind {
+		case ActNone:
+			s.driven = false
+			r.setAlarm(s)
+			return
+		case ActReply:
+			if ch := s.waiting[act.Reply.Token]; ch != nil {
+				delete(s.waiting, act.Reply.Token)
+				ch <- act.Reply.Err
+			}
+		case ActLoad:
+			s.mu.Unlock()
+			rec, err := r.opt.Store.Load(ctx, s.cell.ID())
+			s.mu.Lock()
+			s.cell.Loaded(rec, err, r.opt.Clock.Now())
+			r.complain(s, "load", err)
+		case ActSave:
+			s.mu.Unlock()
+			var err error
+			if act.Record.Version == 1 {
+				err = r.opt.Store.Create(ctx, act.Record)
+			} else {
+				err = r.opt.Store.Save(ctx, act.Record)
+			}
+			s.mu.Lock()
+			s.cell.Saved(err, r.opt.Clock.Now())
+			r.complain(s, "save", err)
+		case ActSend:
+			r.opt.Clock.Hold()
+			r.work.Go(func() {
+				defer r.opt.Clock.Release()
+				r.send(s, act)
+			})
+		}
+	}
+}
+
+func (r *Runner[S]) complain(s *seat[S], what string, err error) {
+	var exists *ExistsError
+	if err == nil || errors.Is(err, ErrNotFound) || errors.Is(err, ErrConflict) || errors.As(err, &exists) {
+		return
+	}
+	r.opt.Log.Warn("store", "what", what, "kind", r.opt.Name, "id", s.cell.ID(), "err", err)
+}
+
+func (r *Runner[S]) send(s *seat[S], act Act) {
+	var out Outcome
+	select {
+	case r.sends <- struct{}{}:
+		out = r.opt.Executor.Execute(r.life, act.Owed, act.Key)
+		<-r.sends
+	case <-r.life.Done():
+		return
+	}
+	if out.Verdict == Retry {
+		r.opt.Log.Debug("effect will be tried again", "kind", r.opt.Name, "effect", act.Owed.ID,
+			"attempt", act.Owed.Attempt+1, "why", out.Detail)
+	}
+	s.mu.Lock()
+	s.cell.Sent(act.Owed.ID, out)
+	r.drive(s)
+	s.mu.Unlock()
+}
+
+// abandon tells those who still wait that the runner is gone. s.mu is held.
+func (r *Runner[S]) abandon(s *seat[S]) {
+	for token, ch := range s.waiting {
+		delete(s.waiting, token)
+		ch <- ErrStopping
+	}
+}
+
+// announce tells the watchers of a commit. s.mu is held.
+func (r *Runner[S]) announce(s *seat[S]) {
+	if len(s.watchers) == 0 {
+		return
+	}
+	_, version, ok := s.cell.State()
+	if !ok || version == s.seen {
+		return
+	}
+	s.seen = version
+	for ch := range s.watchers {
+		select {
+		case ch <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// setAlarm has the cell driven again when its next moment comes. s.mu is held.
+func (r *Runner[S]) setAlarm(s *seat[S]) {
+	at := s.cell.Wake()
+	if s.alarm != nil {
+		if at.Equal(s.alarmAt) {
+			return
+		}
+		s.alarm.Stop()
+		s.alarm = nil
+	}
+	if at.IsZero() {
+		return
+	}
+	s.alarmAt = at
+	s.alarm = r.opt.Clock.At(at, func() {
+		// On the clock's goroutine: hand over and return.
+		r.opt.Clock.Hold()
+		r.mu.Lock()
+		if r.stopping {
+			r.mu.Unlock()
+			r.opt.Clock.Release()
+			return
+		}
+		r.work.Add(1)
+		r.mu.Unlock()
+		go func() {
+			defer r.work.Done()
+			defer r.opt.Clock.Release()
+			s.mu.Lock()
+			s.alarm = nil
+			if !s.gone {
+				r.drive(s)
+			}
+			s.mu.Unlock()
+		}()
+	})
+}
+
+// lookAtLocked has the store asked for owed work at t, or earlier. r.mu is held.
+func (r *Runner[S]) lookAtLocked(t time.Time) {
+	if r.stopping {
+		return
+	}
+	if r.polling {
+		r.again = r.again || !t.After(r.opt.Clock.Now())
+		return
+	}
+	if r.poll != nil {
+		if !t.Before(r.pollAt) {
+			return
+		}
+		r.poll.Stop()
+	}
+	r.pollAt = t
+	r.poll = r.opt.Clock.At(t, func() {
+		r.opt.Clock.Hold()
+		r.mu.Lock()
+		r.poll = nil
+		if r.stopping || r.polling {
+			r.mu.Unlock()
+			r.opt.Clock.Release()
+			return
+		}
+		r.polling, r.again = true, false
+		r.work.Add(1)
+		r.mu.Unlock()
+		go func() {
+			defer r.work.Done()
+			defer r.opt.Clock.Release()
+			r.claim()
+		}()
+	})
+}
+
+// How many records are claimed at once, and how often the store is asked where others may leave work.
+const (
+	claimBatch = 256
+	pollEvery  = time.Second
+	pollIdle   = 30 * time.Second
+)
+
+// claim takes over the records that are due and nobody works on.
+func (r *Runner[S]) claim() {
+	now := r.opt.Clock.Now()
+	records, next, err := r.opt.Store.Claim(r.life, Claim{Who: r.opt.Owner, Now: now, Lease: now.Add(r.opt.Lease), Limit: claimBatch})
+	if err != nil && r.life.Err() == nil {
+		r.opt.Log.Warn("store", "what", "claim", "kind", r.opt.Name, "err", err)
+	}
+	for _, rec := range records {
+		s, err := r.seat(rec.ID)
+		if err != nil {
+			break
+		}
+		if err := s.cell.Adopt(rec); err != nil {
+			r.opt.Log.Error("record cannot be read", "kind", r.opt.Name, "id", rec.ID, "err", err)
+		} else {
+			r.drive(s)
+		}
+		r.rise(s)
+	}
+	wait := pollIdle
+	switch {
+	case len(records) == claimBatch:
+		wait = 0
+	case err != nil || !r.terms.Exclusive:
+		wait = pollEvery
+	}
+	at := now.Add(wait)
+	if !next.IsZero() && next.Before(at) {
+		at = next // what is due meanwhile is mostly in memory and needs no asking: not more often than pollEvery
+		if soonest := now.Add(pollEvery); len(records) < claimBatch && at.Before(soonest) {
+			at = soonest
+		}
+	}
+	r.mu.Lock()
+	r.polling = false
+	if r.again {
+		at = now
+	}
+	r.lookAtLocked(at)
+	r.mu.Unlock()
+}

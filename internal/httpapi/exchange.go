@@ -1,0 +1,182 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"runtime/debug"
+	"time"
+)
+
+// RequestIDHeader carries a request's id, in both directions.
+const RequestIDHeader = "X-Request-Id"
+
+// exchange is one request and its answer: the response writer and the request's body as handlers see them.
+type exchange struct {
+	http.ResponseWriter
+	api   *API
+	req   *http.Request
+	id    string
+	wrote bool
+	mute  bool // the router's plain text is replaced by a problem
+
+	body  io.ReadCloser
+	left  int64 // bytes of the body that may still come
+	timed bool  // a read deadline is set on the connection
+}
+
+type exchangeKey struct{}
+
+// RequestID is the id of the request being answered, empty where there is none.
+func RequestID(ctx context.Context) string {
+	if x, ok := ctx.Value(exchangeKey{}).(*exchange); ok {
+		return x.id
+	}
+	return ""
+}
+
+func (a *API) serve(w http.ResponseWriter, r *http.Request) {
+	x := &exchange{ResponseWriter: w, api: a, left: a.opt.MaxBody}
+	if x.id = r.Header.Get(RequestIDHeader); !saneID(x.id) {
+		x.id = newID()
+	}
+	w.Header()[RequestIDHeader] = []string{x.id}
+	r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
+	x.req = r
+	defer x.recover()
+	if r.ContentLength > a.opt.MaxBody {
+		w.Header().Set("Connection", "close") // it is not read to its end
+		WriteError(x, r, &http.MaxBytesError{Limit: a.opt.MaxBody})
+		return
+	}
+	if r.Body != nil && r.Body != http.NoBody {
+		x.body, r.Body = r.Body, (*exchangeBody)(x)
+	}
+	a.handler.ServeHTTP(x, r)
+}
+
+// recover answers a panic. Once the answer has begun, all that can be done is to break it off.
+func (x *exchange) recover() {
+	v := recover()
+	if v == nil {
+		return
+	}
+	if v != http.ErrAbortHandler { //nolint:errorlint // the panic's very value, as in net/http
+		x.log().Error("panic", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+	}
+	if x.wrote {
+		panic(http.ErrAbortHandler)
+	}
+	writeProblem(x, &Problem{Status: http.StatusInternalServerError, Detail: internal})
+}
+
+func (x *exchange) log() *slog.Logger {
+	return x.api.opt.Log.With("request_id", x.id, "method", x.req.Method, "route", x.req.Pattern)
+}
+
+// WriteHeader turns the router's own refusals into problems: those are the ones that no pattern answers.
+func (x *exchange) WriteHeader(status int) {
+	if x.wrote {
+		return
+	}
+	if status >= 200 {
+		x.wrote = true
+	}
+	if x.req.Pattern == "" && (status == http.StatusNotFound || status == http.StatusMethodNotAllowed) &&
+		x.Header().Get("Content-Type") != problemType {
+		x.mute = true
+		p := &Problem{Status: status, Detail: "there is no " + x.req.URL.Path}
+		if status == http.StatusMethodNotAllowed {
+			p.Detail = x.req.Method + " is not among the methods of " + x.req.URL.Path + ": " + x.Header().Get("Allow")
+		}
+		p.Detail = bound(p.Detail, maxDetail)
+		p.write(x.ResponseWriter)
+		return
+	}
+	x.ResponseWriter.WriteHeader(status)
+}
+
+func (x *exchange) Write(b []byte) (int, error) {
+	if !x.wrote {
+		x.WriteHeader(http.StatusOK)
+	}
+	if x.mute {
+		return len(b), nil
+	}
+	return x.ResponseWriter.Write(b)
+}
+
+// Flush hands what was written to the client now.
+func (x *exchange) Flush() {
+	if !x.wrote {
+		x.WriteHeader(http.StatusOK)
+	}
+	if f, ok := x.ResponseWriter.(http.Flusher); ok {
+		f.Flush()
+	}
+}
+
+// Unwrap is for http.ResponseController.
+func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
+
+// SetReadDeadline bounds the reading of the body. It is lifted when the body has been read: left standing it would
+// end the request's context while the handler works.
+func (x *exchange) SetReadDeadline(t time.Time) error {
+	if x.body == nil {
+		return nil
+	}
+	x.timed = !t.IsZero()
+	return http.NewResponseController(x.ResponseWriter).SetReadDeadline(t)
+}
+
+// exchangeBody is the request's body under the limit.
+type exchangeBody exchange
+
+func (b *exchangeBody) Read(p []byte) (int, error) {
+	x := (*exchange)(b)
+	if x.left < 0 {
+		return 0, &http.MaxBytesError{Limit: x.api.opt.MaxBody}
+	}
+	if int64(len(p)) > x.left+1 {
+		p = p[:x.left+1]
+	}
+	n, err := x.body.Read(p)
+	if int64(n) > x.left {
+		n, x.left = int(x.left), -1
+		x.Header().Set("Connection", "close")
+		return n, &http.MaxBytesError{Limit: x.api.opt.MaxBody}
+	}
+	x.left -= int64(n)
+	if err == io.EOF && x.timed { //nolint:errorlint // io.Reader promises it unwrapped
+		_ = x.SetReadDeadline(time.Time{})
+	}
+	return n, err
+}
+
+func (b *exchangeBody) Close() error { return b.body.Close() }
+
+// saneID says whether an id from outside can go into logs and headers.
+func saneID(s string) bool {
+	if s == "" || len(s) > 64 {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_' || c == '.') {
+			return false
+		}
+	}
+	return true
+}
+
+func newID() string {
+	var b [12]byte
+	binary.LittleEndian.PutUint64(b[:], rand.Uint64())
+	binary.LittleEndian.PutUint32(b[8:], rand.Uint32())
+	return hex.EncodeToString(b[:])
+}

@@ -1,0 +1,91 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"unicode/utf8"
+)
+
+const (
+	problemType = "application/problem+json"
+	internal    = "internal error"
+
+	maxDetail = 500 // bytes of a detail, and of a location
+	maxFields = 20  // offending fields that are listed
+)
+
+// Problem is the body of every answer that is not a success (RFC 9457). As an error of a handler it is answered as
+// it is.
+type Problem struct {
+	Title  string       `json:"title" doc:"What the status means" example:"Unprocessable Entity"`
+	Status int          `json:"status" doc:"The HTTP status" example:"422"`
+	Detail string       `json:"detail" doc:"What is wrong, for a person" example:"body.items[0].quantity: expected number >= 1"`
+	Errors []FieldError `json:"errors,omitempty" doc:"What is wrong, field by field"`
+
+	header http.Header
+}
+
+// FieldError says what is wrong with one field. It never repeats the value: it might be a secret.
+type FieldError struct {
+	Location string `json:"location" doc:"Where" example:"body.items[0].quantity"`
+	Message  string `json:"message" doc:"What" example:"expected number >= 1"`
+}
+
+// Errorf is a Problem with a status and a detail that the client is meant to read.
+func Errorf(status int, format string, args ...any) error {
+	return &Problem{Status: status, Detail: fmt.Sprintf(format, args...)}
+}
+
+func (p *Problem) Error() string { return strconv.Itoa(p.Status) + ": " + p.Detail }
+
+// GetStatus is for huma.
+func (p *Problem) GetStatus() int { return p.Status }
+
+// ContentType is for huma.
+func (p *Problem) ContentType(string) string { return problemType }
+
+// MarshalJSON fills in the title.
+func (p *Problem) MarshalJSON() ([]byte, error) {
+	type plain Problem
+	q := plain(*p)
+	if q.Title == "" {
+		if q.Title = http.StatusText(q.Status); q.Title == "" {
+			q.Title = "Error"
+		}
+	}
+	return json.Marshal(q)
+}
+
+// write answers with the problem.
+func (p *Problem) write(w http.ResponseWriter) {
+	h := w.Header()
+	for name, values := range p.header {
+		h[name] = values
+	}
+	h.Set("Content-Type", problemType)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Del("Content-Length")
+	w.WriteHeader(p.Status)
+	b, err := json.Marshal(p)
+	if err != nil { // plain strings
+		panic(err)
+	}
+	_, _ = w.Write(append(b, '\n')) // a client that is gone hears nothing
+}
+
+func writeProblem(w http.ResponseWriter, p *Problem) { p.write(w) }
+
+// bound cuts s to at most n bytes, at a character.
+func bound(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	const more = "…"
+	n -= len(more)
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n] + more
+}

@@ -1,0 +1,371 @@
+// Package api is the order service: its HTTP side and its queue over the pure core of package order.
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/tiffin-food/tiffin/internal/broker"
+	"github.com/tiffin-food/tiffin/internal/durable"
+	"github.com/tiffin-food/tiffin/internal/httpapi"
+	"github.com/tiffin-food/tiffin/internal/order"
+	"github.com/tiffin-food/tiffin/internal/wire"
+)
+
+// Customers says whether a customer exists. An error means that nobody knows now: the order is taken all the same,
+// and found out to be unbillable later.
+type Customers func(ctx context.Context, id string) (bool, error)
+
+// Options are what the service is made of.
+type Options struct {
+	Shell     durable.Options // Owner, Clock, Executor and limits; Name and Store are set here
+	Orders    durable.Store
+	Menus     durable.Store
+	Customers Customers
+	NewID     func() string
+	Limits    order.Limits
+}
+
+// Service takes orders and follows them to their end.
+type Service struct {
+	opt    Options
+	orders *durable.Runner[order.State]
+	menus  *durable.Runner[wire.MenuChanged]
+}
+
+// cancelWait is how long a cancel waits for the transport company's verdict, in real time.
+const cancelWait = 2 * time.Second
+
+// New makes the service; Start begins its work.
+func New(opt Options) *Service {
+	orders, menus := opt.Shell, opt.Shell
+	orders.Name, orders.Store = "orders", opt.Orders
+	menus.Name, menus.Store = "menus", opt.Menus
+	return &Service{
+		opt:    opt,
+		orders: durable.NewRunner(order.Machine{Limits: opt.Limits}, orders),
+		menus:  durable.NewRunner(order.MenuMachine{}, menus),
+	}
+}
+
+// Start takes up the work that is owed.
+func (s *Service) Start() {
+	s.orders.Start()
+	s.menus.Start()
+}
+
+// Stop ends the work under way; see durable.Runner.
+func (s *Service) Stop(ctx context.Context) error {
+	return errors.Join(s.orders.Stop(ctx), s.menus.Stop(ctx))
+}
+
+// Queues are what the service listens to.
+func (s *Service) Queues() map[string]broker.Handler {
+	return map[string]broker.Handler{wire.OrderQueue: s.status}
+}
+
+// MenuQueue is the queue on which the service hears of menus.
+var MenuQueue = broker.Queue{Name: wire.OrderQueue + ".menus", Topics: []string{wire.MenuTopic}}
+
+// status takes a message of the order queue. It returns nil only when its event is on disk.
+func (s *Service) status(ctx context.Context, m broker.Message) error {
+	id, e, err := order.Intake(m, s.opt.Shell.Clock.Now())
+	if err != nil {
+		return err
+	}
+	_, err = s.orders.Apply(ctx, id, e)
+	var refusal *durable.Refusal
+	switch {
+	case errors.Is(err, durable.ErrNotFound):
+		return &broker.Reject{Reason: "metadata.order_id: no such order"}
+	case errors.As(err, &refusal), errors.Is(err, durable.ErrKeyReused):
+		return &broker.Reject{Reason: err.Error()}
+	}
+	return err
+}
+
+// Menu takes a menu that the kitchen published.
+func (s *Service) Menu(ctx context.Context, m broker.Message) error {
+	var menu wire.MenuChanged
+	if err := json.Unmarshal(m.Body, &menu); err != nil || menu.Restaurant.ID == "" {
+		return &broker.Reject{Reason: "the body is not a menu"}
+	}
+	_, _, err := s.menus.Create(ctx, menu.Restaurant.ID, "", durable.Event{
+		ID: m.ID, Type: order.EventMenu, At: s.opt.Shell.Clock.Now(), Body: m.Body,
+	})
+	return err
+}
+
+// Place is the body of POST /v1/orders.
+type Place struct {
+	CustomerID   string      `json:"customer_id" format:"uuid"`
+	Items        []wire.Item `json:"items" minItems:"1" maxItems:"100"`
+	RestaurantID string      `json:"restaurant_id,omitempty" format:"uuid" doc:"The demo restaurant where it is missing"`
+}
+
+// CancelBody is the optional body of POST /v1/orders/{id}/cancel.
+type CancelBody struct {
+	Reason   string `json:"reason,omitempty" maxLength:"200"`
+	Operator bool   `json:"operator,omitempty" doc:"An operator may cancel until the meal is handed over"`
+}
+
+type (
+	placeInput struct {
+		httpapi.Idempotency
+		Body Place
+	}
+	idInput struct {
+		ID string `path:"id" format:"uuid"`
+	}
+	cancelInput struct {
+		ID   string      `path:"id" format:"uuid"`
+		Body *CancelBody `required:"false"`
+	}
+	listInput   struct{ httpapi.Page }
+	orderOutput struct {
+		ETag string `header:"ETag" doc:"The order's version"`
+		Body wire.Order
+	}
+	placeOutput struct {
+		Location string `header:"Location"`
+		Body     wire.Order
+	}
+	listOutput struct {
+		httpapi.Linked
+		Body []wire.Order
+	}
+	storyOutput struct {
+		Body Story
+	}
+)
+
+// Story is what happened to an order, for a person.
+type Story struct {
+	Order wire.Order   `json:"order"`
+	Notes []order.Note `json:"notes" doc:"In the order in which they happened"`
+	Owed  []Owed       `json:"owed" doc:"What is still to be done"`
+}
+
+// Owed is something the order still has to do.
+type Owed struct {
+	Name    string    `json:"name"`
+	Kind    string    `json:"kind"`
+	Due     time.Time `json:"due"`
+	Attempt int       `json:"attempt"`
+	Last    string    `json:"last,omitempty" doc:"What went wrong the last time"`
+	Parked  string    `json:"parked,omitempty" doc:"Why a person must look"`
+}
+
+// Routes registers the service's HTTP side.
+func (s *Service) Routes(a *httpapi.API) {
+	tags := []string{"orders"}
+	httpapi.Register(a, httpapi.Operation{
+		Method: http.MethodPost, Path: "/v1/orders", OperationID: "place-order", Tags: tags, DefaultStatus: 202,
+		Summary: "Place an order", Description: "The prices are the restaurant's. 202 means the order will be delivered, or cancelled and given back.",
+		Errors: []int{422, 503},
+	}, s.place)
+	httpapi.Register(a, httpapi.Operation{
+		Method: http.MethodGet, Path: "/v1/orders", OperationID: "list-orders", Tags: tags, Summary: "List orders, newest first",
+	}, s.list)
+	httpapi.Register(a, httpapi.Operation{
+		Method: http.MethodGet, Path: "/v1/orders/{id}", OperationID: "get-order", Tags: tags, Summary: "Get an order", Errors: []int{404},
+	}, s.get)
+	httpapi.Register(a, httpapi.Operation{
+		Method: http.MethodPost, Path: "/v1/orders/{id}/cancel", OperationID: "cancel-order", Tags: tags, DefaultStatus: 202,
+		Summary: "Cancel an order", Description: "Until a driver is committed. 202 with cancel_requested where the transport company has not answered within 2 s.",
+		Errors: []int{404, 409},
+	}, s.cancel)
+	httpapi.Register(a, httpapi.Operation{
+		Method: http.MethodDelete, Path: "/v1/orders/{id}", OperationID: "delete-order", Tags: tags, DefaultStatus: 204,
+		Summary: "Delete a finished order", Errors: []int{404, 409},
+	}, s.delete)
+	httpapi.Register(a, httpapi.Operation{
+		Method: http.MethodGet, Path: "/v1/orders/{id}/story", OperationID: "order-story", Tags: tags,
+		Summary: "What happened to an order, and what is still to be done", Errors: []int{404},
+	}, s.story)
+	httpapi.Register(a, httpapi.Operation{
+		Method: http.MethodPost, Path: "/v1/orders/{id}/retry/{name}", OperationID: "retry-parked", Tags: tags, DefaultStatus: 202,
+		Summary: "Take parked work up again", Errors: []int{404},
+	}, s.retry)
+	s.events(a)
+}
+
+func (s *Service) place(ctx context.Context, in *placeInput) (*placeOutput, error) {
+	if in.Body.RestaurantID == "" {
+		in.Body.RestaurantID = wire.DemoRestaurant
+	}
+	request, err := json.Marshal(in.Body)
+	if err != nil {
+		return nil, err
+	}
+	p, err := s.price(ctx, in.Body)
+	if err != nil {
+		return nil, err
+	}
+	if known, err := s.opt.Customers(ctx, in.Body.CustomerID); err == nil && !known {
+		return nil, &durable.Refusal{Code: durable.Invalid, Field: "body.customer_id", Detail: "no such customer"}
+	}
+	p.ID = s.opt.NewID()
+	body, err := json.Marshal(p)
+	if err != nil {
+		return nil, err
+	}
+	e := durable.Event{
+		ID: "place", Type: order.EventPlace, At: s.opt.Shell.Clock.Now(), Body: body,
+		Hash: durable.Fingerprint(order.EventPlace, request), // what the customer sent, whatever it costs today
+	}
+	_, a, err := s.orders.Create(ctx, p.ID, in.Key, e)
+	if err != nil {
+		return nil, err
+	}
+	if a.State.Deleted {
+		return nil, durable.Refuse(durable.Conflict, "the order of this idempotency key was deleted")
+	}
+	return &placeOutput{"/v1/orders/" + a.State.ID, a.State.FirstView()}, nil
+}
+
+// price makes the order out of the wish: what it costs and how long the kitchen needs, by our copy of the menu.
+func (s *Service) price(ctx context.Context, b Place) (order.Place, error) {
+	menu, err := s.menus.View(ctx, b.RestaurantID)
+	if errors.Is(err, durable.ErrNotFound) {
+		return order.Place{}, &durable.Refusal{Code: durable.Invalid, Field: "body.restaurant_id", Detail: "no such restaurant"}
+	}
+	if err != nil {
+		return order.Place{}, err
+	}
+	p := order.Place{CustomerID: b.CustomerID, RestaurantID: b.RestaurantID, Items: b.Items, Pickup: menu.State.Restaurant.Position}
+	for i, item := range b.Items {
+		at := fmt.Sprintf("body.items[%d].product", i)
+		dish := find(menu.State.Items, item.Product)
+		switch {
+		case dish == nil:
+			return p, &durable.Refusal{Code: durable.Invalid, Field: at, Detail: "the restaurant does not sell this"}
+		case !dish.Available:
+			return p, &durable.Refusal{Code: durable.Invalid, Field: at, Detail: "not available now"}
+		case p.Total.Currency != "" && p.Total.Currency != dish.Price.Currency:
+			return p, &durable.Refusal{Code: durable.Invalid, Field: at, Detail: "priced in another currency than the first item"}
+		}
+		p.Total.Currency = dish.Price.Currency
+		p.Total.Amount += dish.Price.Amount * int64(item.Quantity)
+		p.Prep = max(p.Prep, time.Duration(dish.Prep)*time.Minute)
+	}
+	return p, nil
+}
+
+func find(menu []wire.MenuItem, product string) *wire.MenuItem {
+	for i := range menu {
+		if menu[i].Product == product {
+			return &menu[i]
+		}
+	}
+	return nil
+}
+
+// view reads an order; a deleted one is not there.
+func (s *Service) view(ctx context.Context, id string) (durable.Applied[order.State], error) {
+	a, err := s.orders.View(ctx, id)
+	if errors.Is(err, durable.ErrNotFound) || err == nil && a.State.Deleted {
+		return a, durable.Refuse(durable.NotFound, "no such order")
+	}
+	return a, err
+}
+
+func output(a durable.Applied[order.State]) *orderOutput {
+	return &orderOutput{`"` + strconv.FormatInt(a.Version, 10) + `"`, a.State.View()}
+}
+
+func (s *Service) get(ctx context.Context, in *idInput) (*orderOutput, error) {
+	a, err := s.view(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return output(a), nil
+}
+
+func (s *Service) list(ctx context.Context, in *listInput) (*listOutput, error) {
+	states, records, err := s.orders.List(ctx, in.After, in.Limit)
+	if err != nil {
+		return nil, err
+	}
+	out := &listOutput{Body: make([]wire.Order, 0, len(states))}
+	for _, a := range states {
+		if !a.State.Deleted {
+			out.Body = append(out.Body, a.State.View())
+		}
+	}
+	if len(records) == in.Limit {
+		out.Linked = in.Next(records[len(records)-1].ID)
+	}
+	return out, nil
+}
+
+func (s *Service) cancel(ctx context.Context, in *cancelInput) (*orderOutput, error) {
+	if _, err := s.view(ctx, in.ID); err != nil {
+		return nil, err
+	}
+	var c order.Cancel
+	if in.Body != nil {
+		c = order.Cancel{Operator: in.Body.Operator, Reason: in.Body.Reason}
+	}
+	body, err := json.Marshal(c)
+	if err != nil {
+		return nil, err
+	}
+	a, err := s.orders.Apply(ctx, in.ID, durable.Event{Type: order.EventCancel, At: s.opt.Shell.Clock.Now(), Body: body})
+	if err != nil {
+		return nil, err
+	}
+	if a.State.CancelAsked {
+		wait, done := context.WithTimeout(ctx, cancelWait)
+		defer done()
+		a, err = s.orders.Await(wait, in.ID, func(o order.State) bool { return !o.CancelAsked })
+		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			return nil, err
+		}
+	}
+	switch o := a.State; {
+	case o.CancelAsked, o.Status == wire.OrderCancelled, o.Status == wire.Reimbursed:
+		return output(a), nil
+	default:
+		return nil, durable.Refuse(durable.Conflict, "too late: a driver is committed and the order is %s", o.Status)
+	}
+}
+
+func (s *Service) delete(ctx context.Context, in *idInput) (*struct{}, error) {
+	if _, err := s.view(ctx, in.ID); err != nil {
+		return nil, err
+	}
+	_, err := s.orders.Apply(ctx, in.ID, durable.Event{Type: order.EventDelete, At: s.opt.Shell.Clock.Now()})
+	return nil, err
+}
+
+func (s *Service) story(ctx context.Context, in *idInput) (*storyOutput, error) {
+	a, err := s.view(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	rec, err := s.orders.Record(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	out := Story{Order: a.State.View(), Notes: a.State.Notes, Owed: []Owed{}}
+	for _, o := range rec.Owed {
+		out.Owed = append(out.Owed, Owed{o.Name, string(o.Kind), o.Due, o.Attempt, o.Last, o.Parked})
+	}
+	return &storyOutput{out}, nil
+}
+
+func (s *Service) retry(ctx context.Context, in *struct {
+	ID   string `path:"id" format:"uuid"`
+	Name string `path:"name" maxLength:"50"`
+}) (*struct{}, error) {
+	if _, err := s.view(ctx, in.ID); err != nil {
+		return nil, err
+	}
+	return nil, s.orders.Unpark(ctx, in.ID, in.Name)
+}

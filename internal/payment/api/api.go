@@ -1,0 +1,161 @@
+// Package api is the payment service's HTTP side over the pure core of package payment.
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tiffin-food/tiffin/internal/durable"
+	"github.com/tiffin-food/tiffin/internal/httpapi"
+	"github.com/tiffin-food/tiffin/internal/payment"
+	"github.com/tiffin-food/tiffin/internal/wire"
+)
+
+// Options are what the service is made of.
+type Options struct {
+	Shell    durable.Options // Owner, Clock, Executor and limits; Name and Store are set here
+	Payments durable.Store
+	Silence  time.Duration
+}
+
+// Service charges and gives back.
+type Service struct {
+	opt      Options
+	payments *durable.Runner[payment.State]
+}
+
+// New makes the service; Start begins its work.
+func New(opt Options) *Service {
+	shell := opt.Shell
+	shell.Name, shell.Store = "payments", opt.Payments
+	return &Service{opt: opt, payments: durable.NewRunner(payment.Machine{Silence: opt.Silence}, shell)}
+}
+
+// Start takes up the work that is owed.
+func (s *Service) Start() { s.payments.Start() }
+
+// Stop ends the work under way; see durable.Runner.
+func (s *Service) Stop(ctx context.Context) error { return s.payments.Stop(ctx) }
+
+type (
+	requestInput struct {
+		httpapi.Idempotency
+		Body wire.PaymentRequest
+	}
+	requestOutput struct{ Body wire.PaymentAnswer }
+	callback      struct{ Body wire.PaymentCallback }
+	idInput       struct {
+		ID string `path:"id" format:"uuid" doc:"The order"`
+	}
+	paymentOutput struct{ Body Payment }
+)
+
+// Payment is a payment as the API shows it.
+type Payment struct {
+	OrderID       string        `json:"order_id" format:"uuid"`
+	Phase         payment.Phase `json:"phase"`
+	Charged       wire.Decimal  `json:"charged" doc:"What the card company was asked for"`
+	Refund        string        `json:"refund,omitempty"`
+	TransactionID string        `json:"transaction_id,omitempty"`
+	History       []wire.Moment `json:"history"`
+	Reason        string        `json:"reason,omitempty"`
+}
+
+// Routes registers the service's HTTP side.
+func (s *Service) Routes(a *httpapi.API) {
+	tags := []string{"payments"}
+	httpapi.Register(a, httpapi.Operation{
+		Method: http.MethodPost, Path: "/v1/payments", OperationID: "request-payment", Tags: tags, DefaultStatus: 202,
+		Summary: "Charge for an order", Description: "An order is charged once, however often this is asked.", Errors: []int{422},
+	}, s.request)
+	httpapi.Register(a, httpapi.Operation{
+		Method: http.MethodPost, Path: "/v1/payments/reimburse", OperationID: "reimburse", Tags: tags, DefaultStatus: 202,
+		Summary: "Give an order's money back", Description: "What was charged is given back, once.", Errors: []int{404, 409, 422},
+	}, s.reimburse)
+	httpapi.Register(a, httpapi.Operation{
+		Method: http.MethodPost, Path: "/v1/payments/callback", OperationID: "payment-callback", Tags: tags, DefaultStatus: 201,
+		Summary: "The card company's answer", Errors: []int{404, 422},
+	}, s.callback)
+	httpapi.Register(a, httpapi.Operation{
+		Method: http.MethodPost, Path: "/v1/payments/{id}/ask", OperationID: "ask-card-company", Tags: tags, DefaultStatus: 202,
+		Summary: "Ask the card company now", Errors: []int{404},
+	}, s.ask)
+	httpapi.Register(a, httpapi.Operation{
+		Method: http.MethodGet, Path: "/v1/payments/{id}", OperationID: "get-payment", Tags: tags,
+		Summary: "Get an order's payment", Errors: []int{404},
+	}, s.get)
+}
+
+func (s *Service) event(kind, key string, body any) (durable.Event, error) {
+	e := durable.Event{ID: key, Type: kind, At: s.opt.Shell.Clock.Now()}
+	if body == nil {
+		return e, nil
+	}
+	var err error
+	e.Body, err = json.Marshal(body)
+	return e, err
+}
+
+func (s *Service) request(ctx context.Context, in *requestInput) (*requestOutput, error) {
+	if !slices.Contains(wire.Receivers, in.Body.Metadata.Receiver) {
+		return nil, &durable.Refusal{Code: durable.Invalid, Field: "body.metadata.receiver",
+			Detail: "not a known service; expected one of " + strings.Join(wire.Receivers, ", ")}
+	}
+	if in.Body.Amount != nil && *in.Body.Amount <= 0 {
+		return nil, &durable.Refusal{Code: durable.Invalid, Field: "body.amount", Detail: "expected more than 0"}
+	}
+	e, err := s.event(payment.EventRequest, in.Key, in.Body)
+	if err != nil {
+		return nil, err
+	}
+	id := in.Body.Metadata.OrderID
+	if _, _, err := s.payments.Create(ctx, id, "", e); err != nil {
+		return nil, err
+	}
+	return &requestOutput{wire.PaymentAnswer{Status: "requestReceived", OrderID: id}}, nil
+}
+
+func (s *Service) reimburse(ctx context.Context, in *requestInput) (*requestOutput, error) {
+	e, err := s.event(payment.EventReimburse, in.Key, in.Body)
+	if err != nil {
+		return nil, err
+	}
+	id := in.Body.Metadata.OrderID
+	if _, err := s.payments.Apply(ctx, id, e); err != nil {
+		return nil, err
+	}
+	return &requestOutput{wire.PaymentAnswer{Status: "requestReceived", OrderID: id}}, nil
+}
+
+func (s *Service) callback(ctx context.Context, in *callback) (*callback, error) {
+	e, err := s.event(payment.EventCallback, "callback:"+string(in.Body.Status)+":"+in.Body.TransactionID, in.Body)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := s.payments.Apply(ctx, in.Body.CallerID, e); err != nil {
+		return nil, err
+	}
+	return in, nil
+}
+
+func (s *Service) ask(ctx context.Context, in *idInput) (*struct{}, error) {
+	e, err := s.event(payment.EventAsk, "", nil)
+	if err != nil {
+		return nil, err
+	}
+	_, err = s.payments.Apply(ctx, in.ID, e)
+	return nil, err
+}
+
+func (s *Service) get(ctx context.Context, in *idInput) (*paymentOutput, error) {
+	a, err := s.payments.View(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	p := a.State
+	return &paymentOutput{Payment{p.OrderID, p.Phase, p.Charge, string(p.Refund), p.Trans, append([]wire.Moment{}, p.History...), p.Reason}}, nil
+}
