@@ -40,9 +40,10 @@ func New(start time.Time, speed float64) (*Clock, error) {
 	return &Clock{speed: speed, start: start.UTC().Round(0), base: time.Now(), poke: make(chan struct{}, 1)}, nil
 }
 
-// Virtual is a clock that shows start and moves only by jumping to the next alarm while nothing is held.
+// Virtual is a clock that shows start and moves only by jumping to the next alarm while nothing is held. It is held
+// once by its maker, whose Release lets time begin.
 func Virtual(start time.Time) *Clock {
-	return &Clock{virtual: true, speed: 1, now: start.UTC().Round(0), poke: make(chan struct{}, 1)}
+	return &Clock{virtual: true, speed: 1, now: start.UTC().Round(0), held: 1, poke: make(chan struct{}, 1)}
 }
 
 // IsVirtual says whether time jumps.

@@ -561,11 +561,10 @@ func (r *Runner[S]) lookAtLocked(t time.Time) {
 	})
 }
 
-// How many records are claimed at once, and how often the store is asked where others may leave work.
+// How many records are claimed at once, and how often the store is asked.
 const (
 	claimBatch = 256
 	pollEvery  = time.Second
-	pollIdle   = 30 * time.Second
 )
 
 // claim takes over the records that are due and nobody works on.
@@ -587,25 +586,25 @@ func (r *Runner[S]) claim() {
 		}
 		r.rise(s)
 	}
-	wait := pollIdle
+	// What is due soon is mostly in memory and needs no asking: not more often than pollEvery, unless there was
+	// more than one batch. Where nobody else leaves work behind, the next moment is the store's next due.
+	at := now.Add(pollEvery)
 	switch {
 	case len(records) == claimBatch:
-		wait = 0
+		at = now
 	case err != nil || !r.terms.Exclusive:
-		wait = pollEvery
-	}
-	at := now.Add(wait)
-	if !next.IsZero() && next.Before(at) {
-		at = next // what is due meanwhile is mostly in memory and needs no asking: not more often than pollEvery
-		if soonest := now.Add(pollEvery); len(records) < claimBatch && at.Before(soonest) {
-			at = soonest
-		}
+	case next.IsZero():
+		at = time.Time{}
+	case next.After(at):
+		at = next
 	}
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.polling = false
 	if r.again {
 		at = now
 	}
-	r.lookAtLocked(at)
-	r.mu.Unlock()
+	if !at.IsZero() {
+		r.lookAtLocked(at)
+	}
 }

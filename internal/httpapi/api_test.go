@@ -74,7 +74,7 @@ func TestValidation(t *testing.T) {
 	}{
 		{name: "nothing", body: "", status: 422, detail: "request body is required"},
 		{name: "no JSON", body: "{", status: 422, detail: "body: malformed JSON at byte 1"},
-		{name: "more than JSON", body: placeBody + "}", status: 422, detail: "body: malformed JSON at byte 103"},
+		{name: "more than JSON", body: placeBody + "}", status: 422, detail: "body: malformed JSON at byte 100"},
 		{name: "not UTF-8 JSON", body: "\xff", status: 422, detail: "body: malformed JSON at byte 1"},
 		{name: "null", body: "null", status: 422, detail: "body: expected object"},
 		{name: "array", body: "[]", status: 422, detail: "body: expected object"},

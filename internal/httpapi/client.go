@@ -126,17 +126,8 @@ func (c *Client) do(ctx context.Context, call Call) (Result, error) {
 	if !ok || method == "" || !strings.HasPrefix(target, "/") {
 		return Result{}, errors.New("not METHOD /path")
 	}
-	urls, err := c.opt.Resolver.Resolve(ctx, call.To)
+	in, u, err := c.aim(ctx, call.To, target)
 	if err != nil {
-		return Result{}, err
-	}
-	in, err := c.fleet.pick(call.To, urls)
-	if err != nil {
-		return Result{}, err
-	}
-	u, err := in.join(target)
-	if err != nil {
-		in.release(nil)
 		return Result{}, err
 	}
 	limited, cancel := context.WithTimeout(ctx, c.opt.Timeout)
@@ -153,6 +144,24 @@ func (c *Client) do(ctx context.Context, call Call) (Result, error) {
 		in.release(errAlive)
 	}
 	return r, err
+}
+
+// aim chooses an instance, which must be released, and the URL of target there.
+func (c *Client) aim(ctx context.Context, to, target string) (*instance, *url.URL, error) {
+	urls, err := c.opt.Resolver.Resolve(ctx, to)
+	if err != nil {
+		return nil, nil, err
+	}
+	in, err := c.fleet.pick(to, urls)
+	if err != nil {
+		return nil, nil, err
+	}
+	u, err := in.join(target)
+	if err != nil {
+		in.release(nil)
+		return nil, nil, err
+	}
+	return in, u, nil
 }
 
 func (c *Client) send(ctx context.Context, call Call, method string, u *url.URL) (Result, error) {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -60,8 +59,7 @@ func problemOf(err error) (p *Problem, foreseen bool) {
 }
 
 func unavailable(detail string) *Problem {
-	return &Problem{Status: http.StatusServiceUnavailable, Detail: detail,
-		header: http.Header{"Retry-After": {strconv.Itoa(retryAfter)}}}
+	return &Problem{Status: http.StatusServiceUnavailable, Detail: detail}
 }
 
 func ofRefusal(r *durable.Refusal) *Problem {
@@ -104,7 +102,7 @@ func init() {
 	huma.NewErrorWithContext = func(ctx huma.Context, status int, msg string, errs ...error) huma.StatusError {
 		if status == http.StatusInternalServerError && len(errs) == 1 && ctx != nil {
 			p := ofHandler(ctx, msg, errs[0])
-			for name, values := range p.header {
+			for name, values := range p.GetHeaders() {
 				ctx.SetHeader(name, values[0])
 			}
 			return p

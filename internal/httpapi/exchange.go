@@ -72,7 +72,7 @@ func (x *exchange) recover() {
 	if x.wrote {
 		panic(http.ErrAbortHandler)
 	}
-	writeProblem(x, &Problem{Status: http.StatusInternalServerError, Detail: internal})
+	(&Problem{Status: http.StatusInternalServerError, Detail: internal}).write(x)
 }
 
 func (x *exchange) log() *slog.Logger {

@@ -244,6 +244,8 @@ func (x *call) finish(panicked any) {
 	x.done = true
 	if panicked != nil {
 		x.failed = fmt.Errorf("%w: the handler panicked: %v", io.ErrUnexpectedEOF, panicked)
+	} else if x.handed { // a stream that ended because its caller gave up did not end well
+		x.failed = x.outer.Err()
 	}
 	x.mu.Unlock()
 	if !x.handed {

@@ -23,8 +23,6 @@ type Problem struct {
 	Status int          `json:"status" doc:"The HTTP status" example:"422"`
 	Detail string       `json:"detail" doc:"What is wrong, for a person" example:"body.items[0].quantity: expected number >= 1"`
 	Errors []FieldError `json:"errors,omitempty" doc:"What is wrong, field by field"`
-
-	header http.Header
 }
 
 // FieldError says what is wrong with one field. It never repeats the value: it might be a secret.
@@ -58,10 +56,18 @@ func (p *Problem) MarshalJSON() ([]byte, error) {
 	return json.Marshal(q)
 }
 
+// GetHeaders is for huma: whoever is told to come back is told when.
+func (p *Problem) GetHeaders() http.Header {
+	if p.Status == http.StatusServiceUnavailable {
+		return http.Header{"Retry-After": {strconv.Itoa(retryAfter)}}
+	}
+	return nil
+}
+
 // write answers with the problem.
 func (p *Problem) write(w http.ResponseWriter) {
 	h := w.Header()
-	for name, values := range p.header {
+	for name, values := range p.GetHeaders() {
 		h[name] = values
 	}
 	h.Set("Content-Type", problemType)
@@ -74,8 +80,6 @@ func (p *Problem) write(w http.ResponseWriter) {
 	}
 	_, _ = w.Write(append(b, '\n')) // a client that is gone hears nothing
 }
-
-func writeProblem(w http.ResponseWriter, p *Problem) { p.write(w) }
 
 // bound cuts s to at most n bytes, at a character.
 func bound(s string, n int) string {

@@ -300,7 +300,7 @@ func (x *step) addressRead(e durable.Event) error {
 	if x.Status != wire.PaymentPaid {
 		return durable.ErrIgnored
 	}
-	x.said(wire.CustomerService, "GET /v1/customers/{id}/address")
+	x.said("customers", "GET /v1/customers/{id}/address")
 	x.Address = &a
 	x.DeliveryAsked = true
 	x.owe(durable.Command(deliver, wire.DeliveryService, "POST /v1/deliveries",

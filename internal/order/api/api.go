@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/tiffin-food/tiffin/internal/broker"
@@ -33,9 +34,10 @@ type Options struct {
 
 // Service takes orders and follows them to their end.
 type Service struct {
-	opt    Options
-	orders *durable.Runner[order.State]
-	menus  *durable.Runner[wire.MenuChanged]
+	opt     Options
+	orders  *durable.Runner[order.State]
+	menus   *durable.Runner[wire.MenuChanged]
+	settled atomic.Int64
 }
 
 // cancelWait is how long a cancel waits for the transport company's verdict, in real time.
@@ -78,9 +80,12 @@ func (s *Service) status(ctx context.Context, m broker.Message) error {
 	if err != nil {
 		return err
 	}
-	_, err = s.orders.Apply(ctx, id, e)
+	before, _ := s.orders.View(ctx, id)
+	after, err := s.orders.Apply(ctx, id, e)
 	var refusal *durable.Refusal
 	switch {
+	case err == nil && after.State.Settled() && !before.State.Settled():
+		s.settled.Add(1)
 	case errors.Is(err, durable.ErrNotFound):
 		return &broker.Reject{Reason: "metadata.order_id: no such order"}
 	case errors.As(err, &refusal), errors.Is(err, durable.ErrKeyReused):
@@ -88,6 +93,9 @@ func (s *Service) status(ctx context.Context, m broker.Message) error {
 	}
 	return err
 }
+
+// Settled is how many orders were settled by a message since the service began: near enough for a gauge.
+func (s *Service) Settled() int64 { return s.settled.Load() }
 
 // Menu takes a menu that the kitchen published.
 func (s *Service) Menu(ctx context.Context, m broker.Message) error {

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/tiffin-food/tiffin/internal/app"
+	"github.com/tiffin-food/tiffin/internal/order"
+)
+
+// system are the flags of everything that runs services.
+type system struct {
+	Data  string  `help:"Folder of the databases." default:"data" type:"path"`
+	Speed float64 `help:"How many times faster than real time the clock runs." default:"1"`
+
+	PaymentLimit time.Duration `help:"Cancel an order whose card company has not answered within this." default:"15m" group:"Limits (by the clock)"`
+	DriverLimit  time.Duration `help:"Cancel and refund an order without a driver within this." default:"30m" group:"Limits (by the clock)"`
+	KitchenLimit time.Duration `help:"Cancel and refund an order whose restaurant has not answered within this." default:"15m" group:"Limits (by the clock)"`
+	GapLimit     time.Duration `help:"Ask the partner when a status is missing for this long." default:"2m" group:"Limits (by the clock)"`
+
+	Partner app.Misbehaviour `embed:"" prefix:"partner-" group:"Simulated partners, made worse"`
+}
+
+func (s system) config(e *env) app.Config {
+	return app.Config{
+		Version: version, Data: s.Data, Speed: s.Speed, Log: e.log, Behave: s.Partner,
+		Limits: order.Limits{Payment: s.PaymentLimit, Driver: s.DriverLimit, Kitchen: s.KitchenLimit, Gap: s.GapLimit},
+	}
+}
+
+type upCmd struct {
+	system
+	Listen     string        `help:"Address of the gateway." default:"127.0.0.1:8080"`
+	Search     time.Duration `help:"How long the simulated transport company looks for a driver; until then an order can be cancelled." default:"3m" group:"Simulated partners, made worse"`
+	NoPartners bool          `help:"Run without the simulated card company, transport company and restaurants."`
+}
+
+func (c *upCmd) Run(e *env) error {
+	began := time.Now()
+	if err := app.CheckListen(c.Listen); err != nil {
+		return err
+	}
+	ln, err := net.Listen("tcp", c.Listen)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	defer ln.Close() //nolint:errcheck // Serve closes it first
+	cfg := c.config(e)
+	cfg.Partners, cfg.Demo, cfg.Search = !c.NoPartners, true, c.Search
+	sys, err := app.New(e.ctx, cfg, app.Services...)
+	if err != nil {
+		return err
+	}
+	e.say(c, sys, ln.Addr(), time.Since(began))
+	err = sys.Serve(e.ctx, ln, sys.Gateway)
+	_, _ = fmt.Fprintln(e.err, "\nFinishing what is under way; everything else goes on at the next start.")
+	return errors.Join(err, stop(e, sys))
+}
+
+// stop ends a system after its server, whose context has ended already.
+func stop(e *env, sys *app.System) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(e.ctx), 10*time.Second)
+	defer cancel()
+	return sys.Stop(ctx)
+}
+
+func (e *env) say(c *upCmd, sys *app.System, addr net.Addr, took time.Duration) {
+	url := "http://" + addr.String()
+	flag := ""
+	if url != defaultURL {
+		flag = " --url " + url
+	}
+	b := e.banner
+	partners := "simulated: card company, transport company, restaurants"
+	if c.NoPartners {
+		partners = "none in this process"
+	}
+	_, _ = fmt.Fprintf(e.err, `%s is ready at %s (%s, in %d ms)
+
+  %s  %s/{order,payment,customer,delivery,kitchen}/docs
+  %s  %s
+  %s  %s
+  %s  %s, %v times as fast as the wall clock
+
+Place an order, and watch it come:
+
+  %s
+
+`, b.Bold("Tiffin"), b.Bold(url), version, took.Milliseconds(),
+		b.Dim("docs    "), url, b.Dim("data    "), c.Data, b.Dim("partners"), partners,
+		b.Dim("clock   "), sys.Now().Format(time.RFC3339), c.Speed,
+		b.Good("bin/tiffin order place --watch"+flag))
+}
+
+type serveCmd struct {
+	system
+	Services []string `arg:"" help:"Some of order, payment, customer, delivery, kitchen, gateway; partners for the simulated companies."`
+	Host     string   `help:"Address to listen on; the ports are the services' own." default:"127.0.0.1"`
+}
+
+func (c *serveCmd) Run(e *env) error {
+	cfg := c.config(e)
+	var names []string
+	door := false
+	for _, n := range c.Services {
+		switch n {
+		case "partners":
+			cfg.Partners = true
+		case "gateway":
+			door = true
+		default:
+			names = append(names, n)
+		}
+	}
+	if err := app.CheckTogether(names); err != nil {
+		return err
+	}
+	sys, err := app.New(e.ctx, cfg, names...)
+	if err != nil {
+		return err
+	}
+	serving := map[string]http.Handler{}
+	for _, n := range names {
+		serving[app.Address(c.Host, n)] = sys.API(n)
+	}
+	for _, n := range app.Services {
+		if sys.API(n) == nil {
+			if err := sys.Find(n, "http://"+app.Address(c.Host, n)); err != nil {
+				return errors.Join(err, stop(e, sys))
+			}
+		}
+	}
+	if door {
+		serving[net.JoinHostPort(c.Host, "8080")] = sys.Gateway
+	}
+	ctx, cancel := context.WithCancel(e.ctx)
+	defer cancel()
+	ended := make(chan error, len(serving))
+	n := 0
+	for addr, h := range serving {
+		ln, err := net.Listen("tcp", addr)
+		if err != nil {
+			cancel()
+			ended <- fmt.Errorf("listen: %w", err)
+			n++
+			break
+		}
+		_, _ = fmt.Fprintln(e.err, "listening on", "http://"+addr)
+		n++
+		go func() { ended <- sys.Serve(ctx, ln, h); cancel() }()
+	}
+	var errs []error
+	for range n {
+		errs = append(errs, <-ended)
+	}
+	return errors.Join(append(errs, stop(e, sys))...)
+}
+
+// defaultURL is where `tiffin up` listens.
+const defaultURL = "http://127.0.0.1:8080"

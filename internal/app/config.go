@@ -1,0 +1,113 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tiffin-food/tiffin/internal/order"
+	"github.com/tiffin-food/tiffin/internal/wire"
+)
+
+// Services are the names of all services, in the order in which they start.
+var Services = []string{wire.CustomerService, wire.KitchenService, wire.OrderService, wire.PaymentService, wire.DeliveryService}
+
+// Ports are the services' own ports where they are served apart.
+var Ports = map[string]int{
+	wire.OrderService: 8000, wire.PaymentService: 8001, wire.CustomerService: 8002, wire.DeliveryService: 8003,
+	wire.KitchenService: 8004,
+}
+
+// Config is what a system is made of.
+type Config struct {
+	Version  string
+	Data     string        // the folder of the databases
+	Speed    float64       // of the clock; 1 is real time
+	Virtual  time.Time     // not zero: a virtual clock that begins here, or where the data ends if that is later
+	Partners bool          // the simulated companies run in this process
+	Bench    bool          // the companies are as quick as can be: a load test measures Tiffin, not them
+	Search   time.Duration // how long the transport company looks before it commits a courier, by the clock
+	Demo     bool          // demo restaurants and customers, on the first start
+	Limits   order.Limits  // zero: order.DefaultLimits
+	Drain    time.Duration // how long Stop waits for work under way, real time; 10 s
+	Log      *slog.Logger
+	Behave   Misbehaviour
+}
+
+// Misbehaviour makes the simulated companies worse than they are: shares between 0 and 1, and real time.
+type Misbehaviour struct {
+	Fail      float64       `help:"Share of partner calls answered 500." default:"0"`
+	Abort     float64       `help:"Share of partner calls that are carried out and then lose the connection." default:"0"`
+	Duplicate float64       `help:"Share of partner callbacks sent twice." default:"0"`
+	Slow      time.Duration `help:"How long partners take to answer, real time." default:"0s"`
+}
+
+// Check says which setting is wrong, and what would be valid.
+func (c Config) Check() error {
+	var errs []error
+	wrong := func(setting, valid string, value any) {
+		errs = append(errs, fmt.Errorf("%s: %v is not valid; expected %s", setting, value, valid))
+	}
+	if c.Data == "" {
+		wrong("data", "a folder", "nothing")
+	}
+	if !(c.Speed > 0 && c.Speed <= 100_000) {
+		wrong("speed", "a number above 0 and up to 100000", c.Speed)
+	}
+	for _, share := range []struct {
+		name  string
+		value float64
+	}{{"partner-fail", c.Behave.Fail}, {"partner-abort", c.Behave.Abort}, {"partner-duplicate", c.Behave.Duplicate}} {
+		if !(share.value >= 0 && share.value < 1) {
+			wrong(share.name, "a share from 0 to below 1", share.value)
+		}
+	}
+	if c.Behave.Slow < 0 || c.Behave.Slow > time.Minute {
+		wrong("partner-slow", "a duration from 0s to 1m", c.Behave.Slow)
+	}
+	for _, limit := range []struct {
+		name  string
+		value time.Duration
+	}{{"payment-limit", c.Limits.Payment}, {"driver-limit", c.Limits.Driver}, {"kitchen-limit", c.Limits.Kitchen}, {"gap-limit", c.Limits.Gap}} {
+		if limit.value < time.Second || limit.value > 7*24*time.Hour {
+			wrong(limit.name, "a duration from 1s to 168h", limit.value)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// CheckServices says which name is no service.
+func CheckServices(names []string) error {
+	for _, n := range names {
+		if !slices.Contains(Services, n) {
+			return fmt.Errorf("service %q: unknown; expected some of %s", n, strings.Join(Services, ", "))
+		}
+	}
+	return nil
+}
+
+// CheckTogether says which services cannot run apart yet: the local broker hands messages over within the process,
+// so whoever sends statuses must run beside the order service that takes them.
+func CheckTogether(names []string) error {
+	if slices.Contains(names, wire.OrderService) {
+		return nil
+	}
+	for _, n := range names {
+		if n != wire.CustomerService {
+			return fmt.Errorf("service %s: the local broker needs the order service in the same process; add order", n)
+		}
+	}
+	return nil
+}
+
+// CheckListen says what is wrong with an address to listen on.
+func CheckListen(addr string) error {
+	if _, _, err := net.SplitHostPort(addr); err != nil {
+		return fmt.Errorf("listen: %q is not valid; expected HOST:PORT such as 127.0.0.1:8080", addr)
+	}
+	return nil
+}

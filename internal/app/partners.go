@@ -1,0 +1,94 @@
+package app
+
+import (
+	"context"
+	"math/rand/v2"
+	"net/http"
+	"path/filepath"
+	"time"
+
+	"github.com/tiffin-food/tiffin/internal/durable"
+	"github.com/tiffin-food/tiffin/internal/durable/sqlite"
+	"github.com/tiffin-food/tiffin/internal/mdrp"
+	"github.com/tiffin-food/tiffin/internal/partner"
+	"github.com/tiffin-food/tiffin/internal/partner/cardcompany"
+	"github.com/tiffin-food/tiffin/internal/partner/restaurant"
+	"github.com/tiffin-food/tiffin/internal/partner/transport"
+	"github.com/tiffin-food/tiffin/internal/wire"
+)
+
+// partners are the simulated companies, on a file of their own.
+type partners struct {
+	db    *sqlite.DB
+	last  time.Time // how far their clock came
+	fleet *transport.Company
+}
+
+func openPartners(ctx context.Context, cfg Config) (*partners, error) {
+	db, err := sqlite.Open(ctx, filepath.Join(cfg.Data, PartnerFile))
+	if err != nil {
+		return nil, err
+	}
+	last, err := db.LastTime(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &partners{db: db, last: last}, nil
+}
+
+// company is what every partner offers.
+type company interface {
+	part
+	Handler() http.Handler
+}
+
+// open makes the companies and has them found under their names.
+func (p *partners) open(ctx context.Context, s *System) error {
+	stores := map[string]durable.Store{}
+	for _, kind := range []string{cardcompany.Kind, restaurant.Kind, transport.Kind, transport.RosterKind} {
+		store, err := p.db.Store(ctx, kind)
+		if err != nil {
+			return err
+		}
+		stores[kind] = store
+	}
+	conduct := partner.Behaviour{
+		Fail: s.cfg.Behave.Fail, Abort: s.cfg.Behave.Abort, Duplicate: s.cfg.Behave.Duplicate, Slow: s.cfg.Behave.Slow,
+	}
+	random := func(seed uint64) rand.Source { return rand.NewPCG(seed, uint64(s.Clock.Now().UnixNano())) }
+	card := cardcompany.Options{Shell: s.shell(), Store: stores[cardcompany.Kind], Behaviour: conduct, Random: random(1)}
+	food := restaurant.Options{Shell: s.shell(), Store: stores[restaurant.Kind], Behaviour: conduct, Random: random(2)}
+	drive := transport.Options{
+		Shell: s.shell(), Store: stores[transport.Kind], Rosters: stores[transport.RosterKind], Search: s.cfg.Search,
+		Behaviour: conduct, Random: random(3),
+	}
+	if s.cfg.Bench {
+		card.Terms = cardcompany.Terms{DecideLeast: time.Millisecond, DecideMost: 2 * time.Millisecond, Late: time.Second}
+		food.Terms = restaurant.Terms{BeginLeast: time.Millisecond, BeginMost: 2 * time.Millisecond, Prep: 50 * time.Millisecond, Quick: true}
+		drive.Instant = &transport.Instant{Driver: time.Millisecond, Counter: 50 * time.Millisecond, Trip: 50 * time.Millisecond}
+	}
+	p.fleet = transport.New(drive)
+	for name, c := range map[string]company{
+		wire.CardCompany: cardcompany.New(card), wire.Restaurant: restaurant.New(food), wire.TransportCompany: p.fleet,
+	} {
+		s.parts = append(s.parts, c)
+		if err := s.mount(name, c.Handler()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// roster is the fleet of a recorded day whose midnight is base.
+func roster(day mdrp.Day, base time.Time) transport.Roster {
+	r := transport.Roster{
+		MetresPerMinute:      day.Parameters.MetresPerMinute,
+		PickupServiceMinutes: day.Parameters.PickupService.Minutes(), DropoffServiceMinutes: day.Parameters.DropoffService.Minutes(),
+	}
+	for _, c := range day.Couriers {
+		r.Couriers = append(r.Couriers, transport.Shift{
+			ID: c.ID, X: c.Start.X, Y: c.Start.Y, On: base.Add(c.On), Off: base.Add(c.Off),
+		})
+	}
+	return r
+}

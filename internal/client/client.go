@@ -1,0 +1,232 @@
+// Package client speaks Tiffin's public HTTP API: for the command line, the recorded days and the load generator.
+package client
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/tiffin-food/tiffin/internal/wire"
+)
+
+// Client is a caller of one system. Safe for concurrent use.
+type Client struct {
+	base string
+	http *http.Client
+}
+
+// New makes a client of the system at base, an absolute URL. transport nil is TCP.
+func New(base string, transport http.RoundTripper) (*Client, error) {
+	u, err := url.Parse(base)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, fmt.Errorf("url: %q is not valid; expected one such as http://127.0.0.1:8080", base)
+	}
+	return &Client{base: strings.TrimSuffix(base, "/"), http: &http.Client{Transport: transport}}, nil
+}
+
+// Error is an answer other than 2xx.
+type Error struct {
+	Status int
+	Detail string
+}
+
+func (e *Error) Error() string {
+	return fmt.Sprintf("%d %s: %s", e.Status, http.StatusText(e.Status), e.Detail)
+}
+
+// Do makes one request; out nil ignores the answer's body. Any answer but 2xx is an *Error.
+func (c *Client) Do(ctx context.Context, method, path, idempotencyKey string, in, out any) (http.Header, error) {
+	var body io.Reader
+	if in != nil {
+		b, err := json.Marshal(in)
+		if err != nil {
+			return nil, err
+		}
+		body = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
+	if err != nil {
+		return nil, err
+	}
+	if in != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if idempotencyKey != "" {
+		req.Header.Set("Idempotency-Key", idempotencyKey)
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return nil, explain(c.base, err)
+	}
+	defer res.Body.Close() //nolint:errcheck // read to its end
+	b, err := io.ReadAll(io.LimitReader(res.Body, 16<<20))
+	if err != nil {
+		return nil, err
+	}
+	if res.StatusCode/100 != 2 {
+		return res.Header, problem(res.StatusCode, b)
+	}
+	if out == nil {
+		return res.Header, nil
+	}
+	if raw, ok := out.(*json.RawMessage); ok {
+		*raw = b
+		return res.Header, nil
+	}
+	if err := json.Unmarshal(b, out); err != nil {
+		return res.Header, fmt.Errorf("the answer to %s %s: %w", method, path, err)
+	}
+	return res.Header, nil
+}
+
+func explain(base string, err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		err = u.Err
+	}
+	if strings.Contains(err.Error(), "connection refused") {
+		return fmt.Errorf("nothing answers at %s; start it with `tiffin up`, or name another with --url", base)
+	}
+	return err
+}
+
+func problem(status int, body []byte) error {
+	var p struct {
+		Detail string `json:"detail"`
+	}
+	if json.Unmarshal(body, &p) != nil || p.Detail == "" {
+		p.Detail = strings.TrimSpace(string(body[:min(len(body), 200)]))
+	}
+	return &Error{status, p.Detail}
+}
+
+// Order is what it takes to place an order.
+type Order struct {
+	CustomerID   string      `json:"customer_id"`
+	RestaurantID string      `json:"restaurant_id,omitempty"`
+	Items        []wire.Item `json:"items"`
+}
+
+// Place places an order under an idempotency key, which may be empty.
+func (c *Client) Place(ctx context.Context, o Order, key string) (placed wire.Order, err error) {
+	_, err = c.Do(ctx, http.MethodPost, "/v1/orders", key, o, &placed)
+	return placed, err
+}
+
+// Get reads an order.
+func (c *Client) Get(ctx context.Context, id string) (o wire.Order, err error) {
+	_, err = c.Do(ctx, http.MethodGet, "/v1/orders/"+url.PathEscape(id), "", nil, &o)
+	return o, err
+}
+
+// Cancel asks for a cancel.
+func (c *Client) Cancel(ctx context.Context, id string, operator bool, reason string) (o wire.Order, err error) {
+	body := map[string]any{}
+	if operator {
+		body["operator"] = true
+	}
+	if reason != "" {
+		body["reason"] = reason
+	}
+	_, err = c.Do(ctx, http.MethodPost, "/v1/orders/"+url.PathEscape(id)+"/cancel", "", body, &o)
+	return o, err
+}
+
+// Each reads a paged list to its end, or until each returns false.
+func Each[T any](ctx context.Context, c *Client, path string, each func(T) bool) error {
+	for path != "" {
+		var page []T
+		header, err := c.Do(ctx, http.MethodGet, path, "", nil, &page)
+		if err != nil {
+			return err
+		}
+		for _, v := range page {
+			if !each(v) {
+				return nil
+			}
+		}
+		path = next(header.Get("Link"))
+	}
+	return nil
+}
+
+// next is the path of the next page in a Link header.
+func next(link string) string {
+	target, rel, ok := strings.Cut(link, ">")
+	if !ok || !strings.Contains(rel, `rel="next"`) {
+		return ""
+	}
+	return strings.TrimPrefix(strings.TrimSpace(target), "<")
+}
+
+// StatusEvent is one event of an order's stream.
+type StatusEvent struct {
+	wire.Moment
+	Reason  string `json:"reason,omitempty"`
+	Settled bool   `json:"settled"`
+}
+
+// Watch calls each for every status of the order, those of the past first, until the order is settled, each
+// returns false, or ctx ends. A stream that breaks is taken up where it broke.
+func (c *Client) Watch(ctx context.Context, id string, each func(StatusEvent) bool) error {
+	last := ""
+	for {
+		over, err := c.stream(ctx, id, &last, each)
+		if over || err != nil {
+			return err
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+}
+
+// maxEvent is how many bytes one event may have.
+const maxEvent = 1 << 20
+
+func (c *Client) stream(ctx context.Context, id string, last *string, each func(StatusEvent) bool) (over bool, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+"/v1/orders/"+url.PathEscape(id)+"/events", nil)
+	if err != nil {
+		return true, err
+	}
+	if *last != "" {
+		req.Header.Set("Last-Event-ID", *last)
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return true, explain(c.base, err)
+	}
+	defer res.Body.Close() //nolint:errcheck // broken off
+	if res.StatusCode != http.StatusOK {
+		b, _ := io.ReadAll(io.LimitReader(res.Body, 1<<16))
+		return true, problem(res.StatusCode, b)
+	}
+	lines := bufio.NewScanner(res.Body)
+	lines.Buffer(nil, maxEvent)
+	var data string
+	for lines.Scan() {
+		switch line := lines.Text(); {
+		case strings.HasPrefix(line, "id:"):
+			*last = strings.TrimSpace(line[3:])
+		case strings.HasPrefix(line, "data:"):
+			data += strings.TrimSpace(line[5:])
+		case line == "" && data != "":
+			var e StatusEvent
+			if err := json.Unmarshal([]byte(data), &e); err != nil {
+				return true, fmt.Errorf("event: %w", err)
+			}
+			if !each(e) || e.Settled {
+				return true, nil
+			}
+			data = ""
+		}
+	}
+	return false, nil // the connection ended: again from the last event on
+}

@@ -1,0 +1,108 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+)
+
+// applicationID marks the files of this program in SQLite's header: "Tiff".
+const applicationID = 0x54696666
+
+// migrations lead from each version of the file's layout to the next; user_version counts those done. A change to
+// the tables of the kinds is a migration that visits every row of kinds.
+var migrations = []string{
+	`CREATE TABLE meta (name TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
+	 CREATE TABLE kinds (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+	 INSERT INTO meta VALUES ('last_time', NULL);`,
+}
+
+// kindSchema makes the table of one kind. Times are nanoseconds since 1970 UTC, NULL for none; state, owed and seen
+// are JSON text. A save touches neither the index of ids nor that of keys.
+const kindSchema = `CREATE TABLE %[1]s (
+	id      TEXT PRIMARY KEY NOT NULL,
+	key     TEXT UNIQUE,
+	version INTEGER NOT NULL,
+	created INTEGER,
+	updated INTEGER,
+	due     INTEGER,
+	owner   TEXT NOT NULL,
+	lease   INTEGER,
+	minted  INTEGER NOT NULL,
+	state   ANY NOT NULL,
+	owed    TEXT NOT NULL,
+	seen    TEXT NOT NULL
+) STRICT;
+CREATE INDEX %[1]s_due ON %[1]s (due) WHERE due IS NOT NULL;`
+
+var kindName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,40}$`)
+
+// migrate brings the file to the newest layout, or refuses what it does not know.
+func (c *conn) migrate(path string) error {
+	return c.transaction("BEGIN IMMEDIATE", func() error {
+		version, err := c.layout(path)
+		if err != nil {
+			return err
+		}
+		for ; version < len(migrations); version++ {
+			if err := c.script(migrations[version]); err != nil {
+				return fmt.Errorf("migrate %s to version %d: %w", path, version+1, err)
+			}
+		}
+		return c.script(fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d;", applicationID, version))
+	})
+}
+
+// layout reads the file's version.
+func (c *conn) layout(path string) (int, error) {
+	app, err := c.number("PRAGMA application_id")
+	if err != nil {
+		return 0, fmt.Errorf("read %s: %w", path, err)
+	}
+	version, err := c.number("PRAGMA user_version")
+	if err != nil {
+		return 0, err
+	}
+	tables, err := c.number("SELECT count(*) FROM sqlite_schema")
+	if err != nil {
+		return 0, err
+	}
+	switch {
+	case app != applicationID && (app != 0 || version != 0 || tables != 0):
+		return 0, fmt.Errorf("%s is a database of another program: choose another file", path)
+	case version > int64(len(migrations)):
+		return 0, fmt.Errorf("%s was written by a newer version of this program (layout %d, this one knows %d): use that version",
+			path, version, len(migrations))
+	}
+	return int(version), nil
+}
+
+// hasKind says whether the kind's table is there.
+func (c *conn) hasKind(kind string) (bool, error) {
+	n, err := c.number("SELECT count(*) FROM kinds WHERE name = ?", kind)
+	return n != 0, err
+}
+
+// addKind makes the table of a kind where it is not there yet.
+func (c *conn) addKind(kind string) error {
+	if there, err := c.hasKind(kind); err != nil || there {
+		return err
+	}
+	if err := c.script(fmt.Sprintf(kindSchema, kind)); err != nil {
+		return err
+	}
+	_, err := c.exec("INSERT INTO kinds VALUES (?)", kind)
+	return err
+}
+
+// script runs several statements once.
+func (c *conn) script(text string) (err error) {
+	s, err := c.Prepare(text)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	_, err = s.(statement).ExecContext(context.Background(), nil)
+	return err
+}

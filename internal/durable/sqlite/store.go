@@ -1,0 +1,171 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tiffin-food/tiffin/internal/durable"
+)
+
+// Store keeps the records of one kind; it is a [durable.Store].
+type Store struct {
+	db *DB
+
+	create, save, exists, taken, load, list, listAll, due, next string
+}
+
+const columns = "id, key, version, created, updated, due, owner, lease, minted, state, owed, seen"
+
+func newStore(db *DB, kind string) *Store {
+	return &Store{
+		db:      db,
+		create:  "INSERT INTO " + kind + " (" + columns + ") VALUES (?,?,1,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING",
+		save:    "UPDATE " + kind + " SET version=?, updated=?, due=?, owner=?, lease=?, minted=?, state=?, owed=?, seen=? WHERE id=? AND version=?",
+		exists:  "SELECT 1 FROM " + kind + " WHERE id=?",
+		taken:   "SELECT id FROM " + kind + " WHERE id=?1 UNION ALL SELECT id FROM " + kind + " WHERE key=?2 LIMIT 1",
+		load:    "SELECT " + columns + " FROM " + kind + " WHERE id=?",
+		list:    "SELECT " + columns + " FROM " + kind + " WHERE id<? ORDER BY id DESC LIMIT ?",
+		listAll: "SELECT " + columns + " FROM " + kind + " ORDER BY id DESC LIMIT ?",
+		due:     "SELECT " + columns + " FROM " + kind + " WHERE due<=? ORDER BY due, id LIMIT ?",
+		next:    "SELECT due FROM " + kind + " WHERE due>? ORDER BY due LIMIT 1",
+	}
+}
+
+// Features: the file is this process's alone, unless it was opened for reading.
+func (s *Store) Features() durable.Features { return durable.Features{Exclusive: s.db.writer != nil} }
+
+// Create adds a record at Version 1; where both the id and the key are taken, the error names the one with the id.
+func (s *Store) Create(ctx context.Context, r durable.Record) error {
+	row, err := encode(r)
+	if err != nil {
+		return fmt.Errorf("create %s: %w", r.ID, err)
+	}
+	return s.write(ctx, "create", r, func(c *conn) error {
+		n, err := c.exec(s.create, r.ID, row.key, row.created, row.updated, row.due, r.Owner, row.lease, r.Minted,
+			row.state, row.owed, row.seen)
+		if err != nil || n != 0 {
+			return err
+		}
+		exists := &durable.ExistsError{}
+		err = c.query(func(row []driver.Value) error {
+			exists.ID, _ = row[0].(string)
+			return nil
+		}, s.taken, r.ID, row.key)
+		if err != nil {
+			return err
+		}
+		return exists
+	})
+}
+
+// Save replaces the record one version below the given one.
+func (s *Store) Save(ctx context.Context, r durable.Record) error {
+	row, err := encode(r)
+	if err != nil {
+		return fmt.Errorf("save %s: %w", r.ID, err)
+	}
+	return s.write(ctx, "save", r, func(c *conn) error {
+		n, err := c.exec(s.save, r.Version, row.updated, row.due, r.Owner, row.lease, r.Minted, row.state, row.owed,
+			row.seen, r.ID, r.Version-1)
+		if err != nil || n != 0 {
+			return err
+		}
+		n, err = c.number(s.exists, r.ID)
+		switch {
+		case err != nil:
+			return err
+		case n == 0:
+			return durable.ErrNotFound
+		default:
+			return durable.ErrConflict
+		}
+	})
+}
+
+func (s *Store) write(ctx context.Context, what string, r durable.Record, run func(*conn) error) error {
+	if s.db.writer == nil {
+		return fmt.Errorf("%s %s: %w", what, r.ID, ErrReadOnly)
+	}
+	op := newWrite(run)
+	if !r.Updated.IsZero() {
+		op.updated = r.Updated.UnixNano()
+	}
+	err := s.db.writer.do(ctx, op)
+	if exists, ok := err.(*durable.ExistsError); ok {
+		return exists
+	}
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", what, r.ID, err)
+	}
+	return nil
+}
+
+// Load reads a record as the last answered write left it, or as a later one did.
+func (s *Store) Load(ctx context.Context, id string) (durable.Record, error) {
+	var found []durable.Record
+	err := s.db.reading(ctx, func(c *conn) error {
+		return c.records(&found, s.load, id)
+	})
+	if err == nil && len(found) == 0 {
+		err = durable.ErrNotFound
+	}
+	if err != nil {
+		return durable.Record{}, fmt.Errorf("load %s: %w", id, err)
+	}
+	return found[0], nil
+}
+
+// List reads up to limit records below an id, highest id first.
+func (s *Store) List(ctx context.Context, before string, limit int) ([]durable.Record, error) {
+	var found []durable.Record
+	err := s.db.reading(ctx, func(c *conn) error {
+		if before == "" {
+			return c.records(&found, s.listAll, int64(max(limit, 0)))
+		}
+		return c.records(&found, s.list, before, int64(max(limit, 0)))
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list: %w", err)
+	}
+	return found, nil
+}
+
+// Claim gives out the records that are due, the longest due first, equal ones by id. The store is exclusive: there
+// is nobody to tell, so a claim writes nothing, and the lease is only on what is given out.
+func (s *Store) Claim(ctx context.Context, c durable.Claim) (claimed []durable.Record, next time.Time, err error) {
+	if s.db.writer == nil {
+		return nil, time.Time{}, fmt.Errorf("claim: %w", ErrReadOnly)
+	}
+	err = s.db.reading(ctx, func(conn *conn) error {
+		now := c.Now.UnixNano()
+		return conn.transaction("BEGIN", func() error {
+			return errors.Join(
+				conn.records(&claimed, s.due, now, int64(max(c.Limit, 0))),
+				conn.query(func(row []driver.Value) error {
+					next = timeOf(row[0])
+					return nil
+				}, s.next, now))
+		})
+	})
+	if err != nil {
+		return nil, time.Time{}, fmt.Errorf("claim: %w", err)
+	}
+	for i := range claimed {
+		claimed[i].Owner, claimed[i].Lease = c.Who, c.Lease
+	}
+	return claimed, next, nil
+}
+
+// records adds the rows of an answer to found.
+func (c *conn) records(found *[]durable.Record, query string, args ...driver.Value) error {
+	return c.query(func(row []driver.Value) error {
+		r, err := decode(row)
+		if err == nil {
+			*found = append(*found, r)
+		}
+		return err
+	}, query, args...)
+}

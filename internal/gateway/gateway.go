@@ -1,0 +1,104 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/tiffin-food/tiffin/internal/httpapi"
+)
+
+// Middleware is one link of the chain.
+type Middleware = func(http.Handler) http.Handler
+
+// Options are a gateway's settings; Version and Transport have no default.
+type Options struct {
+	Version string
+	// Transport reaches a service by its name: an *httpapi.Local, or an *httpapi.Client, which resolves and balances.
+	Transport http.RoundTripper
+	Log       *slog.Logger
+	Timeout   time.Duration // of a forwarded request, event streams excepted once they have begun; real time, 30 s
+	MaxBody   int64         // bytes; 1 MiB
+
+	// The chain; see the package comment for the order. nil: not there.
+	CORS         Middleware
+	Authenticate Middleware
+	Limit        Middleware
+
+	// DemoCustomer is the customer that the landing page's example orders for.
+	DemoCustomer string
+}
+
+// Gateway is the public door. It is an http.Handler, safe for concurrent use.
+type Gateway struct {
+	*httpapi.API
+	opt Options
+}
+
+// New makes a gateway. It is not ready until SetReady.
+func New(opt Options) *Gateway {
+	if opt.Log == nil {
+		opt.Log = slog.New(slog.DiscardHandler)
+	}
+	if opt.Timeout == 0 {
+		opt.Timeout = 30 * time.Second
+	}
+	g := &Gateway{opt: opt}
+	settings := httpapi.Options{
+		Name: "Gateway", Version: opt.Version, Log: opt.Log, MaxBody: opt.MaxBody, NoDocs: true,
+	}
+	if opt.CORS != nil {
+		settings.Middleware = append(settings.Middleware, opt.CORS)
+	}
+	for _, s := range Services {
+		settings.Checks = append(settings.Checks, httpapi.Check{
+			Name: s.Title, Peer: true, Func: func(ctx context.Context) error { return g.probe(ctx, s.Name) },
+		})
+	}
+	g.API = httpapi.New(settings)
+	for _, route := range routes() {
+		h := g.forward(route)
+		if opt.Limit != nil {
+			h = opt.Limit(h)
+		}
+		if opt.Authenticate != nil {
+			h = opt.Authenticate(h)
+		}
+		g.Handle(route.Pattern, plainPath(h))
+	}
+	g.Handle("GET /{$}", http.HandlerFunc(g.landing))
+	return g
+}
+
+// plainPath refuses escapes in a path. No public path needs one, and what one side takes for a slash the other may
+// take for a letter.
+func plainPath(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.RawPath != "" || r.URL.EscapedPath() != r.URL.Path {
+			httpapi.WriteError(w, r, httpapi.Errorf(http.StatusNotFound, "there is no such path"))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// probe asks whether a service does its work.
+func (g *Gateway) probe(ctx context.Context, service string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+service+"/health", nil)
+	if err != nil {
+		return err
+	}
+	res, err := g.opt.Transport.RoundTrip(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close() //nolint:errcheck // only the status counts
+	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, 64<<10))
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("status %d", res.StatusCode)
+	}
+	return nil
+}

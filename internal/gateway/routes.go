@@ -1,0 +1,92 @@
+package gateway
+
+import "net/http"
+
+// Service is one that the gateway forwards to. Name is the host it has in the transport, and its prefix for
+// documentation and health.
+type Service struct {
+	Name  string
+	Title string
+	About string
+}
+
+// Services are those behind the gateway.
+var Services = []Service{
+	{"order", "OrderService", "takes orders, tells how far they are, cancels them while that is possible"},
+	{"payment", "PaymentService", "charges once, refunds exactly what was charged"},
+	{"customer", "CustomerService", "knows who orders, where they live and how they pay"},
+	{"delivery", "DeliveryService", "finds a driver and follows them to the door"},
+	{"kitchen", "KitchenService", "keeps the menus and sees the meal through the kitchen"},
+}
+
+// Audience is who a route is for; authentication asks.
+type Audience string
+
+// The audiences.
+const (
+	Customers Audience = "customers" // and who acts for them
+	Operators Audience = "operators" // who runs the business
+	Partners  Audience = "partners"  // the outside companies, calling back
+	Everyone  Audience = "everyone"  // operators and the curious: documentation and health
+)
+
+// Route is one door.
+type Route struct {
+	Pattern string // the ServeMux's: method and path
+	Service string
+	For     Audience
+	strip   string // prefix that the service does not know
+}
+
+// public is everything the outside may ask of the services. What is not here does not exist: commands between
+// services (POST /v1/payments, /v1/payments/reimburse, /v1/deliveries, /v1/kitchen), a customer's billing and
+// address.
+var public = []Route{
+	{Pattern: "POST /v1/orders", Service: "order", For: Customers},
+	{Pattern: "GET /v1/orders", Service: "order", For: Customers},
+	{Pattern: "GET /v1/orders/{id}", Service: "order", For: Customers},
+	{Pattern: "GET /v1/orders/{id}/events", Service: "order", For: Customers},
+	{Pattern: "POST /v1/orders/{id}/cancel", Service: "order", For: Customers},
+	{Pattern: "DELETE /v1/orders/{id}", Service: "order", For: Customers},
+
+	{Pattern: "POST /v1/customers", Service: "customer", For: Customers},
+	{Pattern: "GET /v1/customers", Service: "customer", For: Customers},
+	{Pattern: "GET /v1/customers/{id}", Service: "customer", For: Customers},
+
+	{Pattern: "GET /v1/restaurants", Service: "kitchen", For: Customers},
+	{Pattern: "GET /v1/restaurants/{id}/menu", Service: "kitchen", For: Customers},
+
+	{Pattern: "GET /v1/orders/{id}/story", Service: "order", For: Operators},
+	{Pattern: "POST /v1/orders/{id}/retry/{name}", Service: "order", For: Operators},
+	{Pattern: "PUT /v1/restaurants/{id}", Service: "kitchen", For: Operators},
+
+	{Pattern: "POST /v1/payments/callback", Service: "payment", For: Partners},
+	{Pattern: "POST /v1/deliveries/callback", Service: "delivery", For: Partners},
+	{Pattern: "POST /v1/kitchen/callback", Service: "kitchen", For: Partners},
+}
+
+// routes is public and, for every service, its documentation and health.
+func routes() []Route {
+	all := append([]Route(nil), public...)
+	for _, s := range Services {
+		for _, path := range []string{"/docs", "/docs/{file}", "/openapi.json", "/health"} {
+			all = append(all, Route{Pattern: "GET /" + s.Name + path, Service: s.Name, For: Everyone, strip: "/" + s.Name})
+		}
+	}
+	return all
+}
+
+// byPattern finds a route again.
+var byPattern = func() map[string]Route {
+	m := map[string]Route{}
+	for _, r := range routes() {
+		m[r.Pattern] = r
+	}
+	return m
+}()
+
+// RouteOf is the route a request took.
+func RouteOf(r *http.Request) (Route, bool) {
+	route, ok := byPattern[r.Pattern]
+	return route, ok
+}
