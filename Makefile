@@ -42,8 +42,8 @@ build: check-go ## Build bin/tiffin
 			case "$$line" in \
 			"exit "*) printf "$$eol"; exit "$${line#exit }" ;; \
 			"go: downloading "*) [ ! -t 1 ] || { printf '\r\033[K  fetching %s' "$${line#go: downloading }"; eol='\r\033[K'; } ;; \
-			[a-z]*[/a-z]) n=$$((n+1)); [ ! -t 1 ] || { printf '\r\033[K  %s packages: %s' "$$n" "$$line"; eol='\r\033[K'; } ;; \
-			*) printf "$$eol"; eol=; printf '%s\n' "$$line" ;; \
+			*[!A-Za-z0-9_./-]*) printf "$$eol"; eol=; printf '%s\n' "$$line" ;; \
+			*) n=$$((n+1)); [ ! -t 1 ] || { printf '\r\033[K  %s packages: %s' "$$n" "$$line"; eol='\r\033[K'; } ;; \
 			esac; \
 		done; }
 

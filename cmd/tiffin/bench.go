@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"runtime/pprof"
 	"time"
 
 	"github.com/tiffin-food/tiffin/internal/app"
@@ -13,6 +15,7 @@ type benchCmd struct {
 	Duration time.Duration `help:"How long is measured." default:"20s"`
 	Warmup   time.Duration `help:"How long the load runs before." default:"3s"`
 	Data     string        `help:"Folder for the databases; a temporary one if empty." type:"path"`
+	Profile  string        `help:"Write a CPU profile of the run to this file." type:"path"`
 	JSON     bool          `help:"Print JSON for a script." name:"json"`
 }
 
@@ -22,6 +25,17 @@ func (c *benchCmd) Run(e *env) error {
 		progress = func(placed, settled int64, left time.Duration) {
 			_, _ = fmt.Fprintf(e.err, "\r%d placed, %d settled, %s left   ", placed, settled, left.Round(time.Second))
 		}
+	}
+	if c.Profile != "" {
+		f, err := os.Create(c.Profile)
+		if err != nil {
+			return err
+		}
+		defer f.Close() //nolint:errcheck // the profile is flushed before
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
 	}
 	r, err := app.Bench(e.ctx, app.BenchConfig{
 		Rate: c.Rate, Duration: c.Duration, Warmup: c.Warmup, Data: c.Data, Log: e.log, Version: version, Progress: progress,

@@ -93,7 +93,8 @@ type Cell[S any] struct {
 	retryAt time.Time // after a failed load or save of our own
 	fails   int
 	lazy    bool // the save under way is a flush, of no turn
-	stale   bool // something is owed that was known and is not in memory now: read it again
+	stale   bool // the record is to be read again before anything else
+	covered int  // turns that waited when the load or save under way began
 }
 
 type phase uint8
@@ -114,6 +115,7 @@ type turn struct {
 	effect string // the id of the effect whose outcome this is
 	out    *Outcome
 	unpark string // the name of an effect to take up again
+	sure   bool   // what is in memory is not older than the turn: it was read or saved since
 }
 
 // NewCell is the bookkeeping of the record id. Nothing is known of it yet.
@@ -169,7 +171,7 @@ func (c *Cell[S]) Next(now time.Time) Act {
 		}
 		if c.phase == idle && !c.waiting(now) {
 			if c.stale || len(c.queue) > 0 && !c.loaded && (!c.queue[0].create || c.queue[0].look) {
-				c.phase = loading
+				c.phase, c.covered = loading, len(c.queue)
 				return Act{Kind: ActLoad}
 			}
 			if len(c.queue) > 0 {
@@ -195,6 +197,7 @@ func (c *Cell[S]) Next(now time.Time) Act {
 }
 
 func (c *Cell[S]) save() Act {
+	c.covered = len(c.queue)
 	if planted.Is(planted.TimerNotPersisted) {
 		return Act{Kind: ActSave, Record: withoutTimers(c.next)}
 	}
@@ -290,10 +293,15 @@ func (c *Cell[S]) step(now time.Time) (save bool) {
 				if seen.Hash != fingerprint(t.event) {
 					err = ErrKeyReused
 				}
-				c.over(err)
+				c.conclude(err)
 				return false
 			}
 		}
+	}
+	// The shell says when: an event waits its turn, and what it leads to is never earlier than what was.
+	t.event.At = now
+	if t.event.At.Before(c.rec.Updated) {
+		t.event.At = c.rec.Updated
 	}
 	after, effects, err := c.machine.Step(state, t.event)
 	switch {
@@ -301,14 +309,14 @@ func (c *Cell[S]) step(now time.Time) (save bool) {
 		if t.effect != "" {
 			c.mark(t.effect, now)
 		}
-		c.over(nil)
+		c.conclude(nil)
 		return false
 	case err != nil && t.effect != "":
 		c.park(t.effect, err.Error(), now)
 		c.over(nil)
 		return false
 	case err != nil:
-		c.over(err)
+		c.conclude(err)
 		return false
 	}
 	c.begin(now)
@@ -369,6 +377,23 @@ func (c *Cell[S]) begin(now time.Time) {
 	c.next.Version++
 	c.next.Updated = now
 	c.next.schedule(c.terms.Owner, now.Add(c.terms.Lease))
+}
+
+// conclude ends the first turn without a save. Where others write to the store too, memory may be older than what
+// the event's sender knows, and no save would notice: the turn is taken again on what the store has.
+func (c *Cell[S]) conclude(err error) {
+	if t := &c.queue[0]; t.effect == "" && !t.sure && c.loaded && !c.terms.Exclusive {
+		c.stale = true
+		return
+	}
+	c.over(err)
+}
+
+// assure notes that what is in memory now is not older than the turns that waited when it was asked for.
+func (c *Cell[S]) assure() {
+	for i := range c.queue[:c.covered] {
+		c.queue[i].sure = true
+	}
 }
 
 // over ends the first turn.
@@ -436,7 +461,11 @@ func (c *Cell[S]) unparkNow(name string, now time.Time) error {
 func (c *Cell[S]) Loaded(r Record, err error, now time.Time) {
 	c.phase = idle
 	if err == nil {
-		err = c.accept(r)
+		if c.loaded && r.Version == c.rec.Version {
+			c.stale = false // memory is the same, or tidier
+		} else {
+			err = c.accept(r)
+		}
 		if err == nil && r.Owner != "" && r.Owner != c.terms.Owner && !c.terms.Exclusive && now.Before(r.Lease) {
 			c.foreign = make(map[string]time.Time, len(r.Owed))
 			for _, o := range r.Owed {
@@ -450,6 +479,7 @@ func (c *Cell[S]) Loaded(r Record, err error, now time.Time) {
 	switch {
 	case err == nil:
 		c.fails, c.retryAt = 0, time.Time{}
+		c.assure()
 	case len(c.queue) == 0:
 		c.retry(now)
 	case errors.Is(err, ErrNotFound) && c.queue[0].create:
@@ -477,6 +507,7 @@ func (c *Cell[S]) Saved(err error, now time.Time) {
 	switch {
 	case err == nil:
 		c.rec, c.state, c.loaded, c.dirty = c.next, c.after, true, false
+		c.assure()
 		for id := range c.foreign {
 			if c.rec.owes(id) < 0 {
 				delete(c.foreign, id)

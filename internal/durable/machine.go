@@ -33,7 +33,7 @@ var ErrIgnored = errors.New("nothing to do")
 type Event struct {
 	ID   string    // the inbox's identity within the record; the same ID with another Type or Body is refused
 	Type string    // what happened; results of effects are NAME.done, .refused, .gaveUp, timers NAME.due
-	At   time.Time // when, by the clock
+	At   time.Time // when it is applied, by the clock; set by the shell, never earlier than the record's last change
 	Body []byte    // JSON
 	Hash string    // what tells events of one ID apart; drawn from Type and Body where empty
 }

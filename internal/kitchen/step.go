@@ -199,10 +199,10 @@ func (x *step) news(s wire.Status) error {
 	}
 	x.Silences = 0
 	x.tell(s, "")
-	if s == wire.PickedUp {
-		x.owe(durable.Drop(silence), durable.Drop(askStatus))
-	} else {
+	if x.waiting() { // not where news of before comes after the last
 		x.owe(x.silenceTimer())
+	} else {
+		x.owe(durable.Drop(silence), durable.Drop(askStatus))
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package order
 import (
 	"encoding/json"
 	"fmt"
-	"time"
 
 	"github.com/tiffin-food/tiffin/internal/broker"
 	"github.com/tiffin-food/tiffin/internal/durable"
@@ -15,7 +14,7 @@ const maxMessage = 64 << 10
 
 // Intake reads a message of the order queue: which order it is for, and the event it brings. What can never be
 // applied is a *broker.Reject. A message without an id (the original's) is recognised by order and status.
-func Intake(m broker.Message, at time.Time) (orderID string, e durable.Event, err error) {
+func Intake(m broker.Message) (orderID string, e durable.Event, err error) {
 	reject := func(format string, args ...any) (string, durable.Event, error) {
 		return "", durable.Event{}, &broker.Reject{Reason: fmt.Sprintf(format, args...)}
 	}
@@ -34,7 +33,7 @@ func Intake(m broker.Message, at time.Time) (orderID string, e durable.Event, er
 	case s.Metadata.CustomerID == "":
 		return reject("metadata.customer_id: missing")
 	}
-	e = durable.Event{ID: m.ID, Type: EventStatus, At: at, Body: m.Body}
+	e = durable.Event{ID: m.ID, Type: EventStatus, Body: m.Body}
 	if e.ID == "" {
 		e.ID, e.Hash = "status:"+string(s.Status), "-" // any body: order and status are its identity
 	}

@@ -34,6 +34,9 @@ type Pickup struct {
 	At         time.Time `json:"at"`
 }
 
+// Apart is how far apart a company reports what happens at the same moment, so that its reports come in order.
+const Apart = time.Second
+
 // Margin is how close to a foreseen moment a company does not change its mind any more: what it owes at that moment
 // may be on its way already.
 const Margin = time.Second

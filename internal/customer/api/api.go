@@ -117,7 +117,7 @@ func (s *Service) register(ctx context.Context, in *registerInput) (*customerOut
 		return nil, err
 	}
 	_, a, err := s.customers.Create(ctx, c.ID, strings.ToLower(c.Email), durable.Event{
-		ID: in.Key, Type: customer.EventRegister, At: s.opt.Shell.Clock.Now(), Body: body,
+		ID: in.Key, Type: customer.EventRegister, Body: body,
 		Hash: durable.Fingerprint(customer.EventRegister, request),
 	})
 	if err != nil {

@@ -122,7 +122,7 @@ func (s *Service) request(ctx context.Context, in *requestInput) (*answerOutput,
 		return nil, err
 	}
 	_, a, err := s.deliveries.Create(ctx, id, in.Body.Metadata.OrderID, durable.Event{
-		ID: in.Key, Type: delivery.EventRequest, At: s.opt.Shell.Clock.Now(), Body: body,
+		ID: in.Key, Type: delivery.EventRequest, Body: body,
 		Hash: durable.Fingerprint(delivery.EventRequest, request),
 	})
 	if err != nil {
@@ -132,7 +132,7 @@ func (s *Service) request(ctx context.Context, in *requestInput) (*answerOutput,
 }
 
 func (s *Service) apply(ctx context.Context, id, key, kind string, body []byte) (durable.Applied[delivery.State], error) {
-	return s.deliveries.Apply(ctx, id, durable.Event{ID: key, Type: kind, At: s.opt.Shell.Clock.Now(), Body: body})
+	return s.deliveries.Apply(ctx, id, durable.Event{ID: key, Type: kind, Body: body})
 }
 
 func (s *Service) cancel(ctx context.Context, in *keyInput) (*cancelOutput, error) {

@@ -30,10 +30,6 @@ var ErrReadOnly = errors.New("the database was opened for reading only")
 
 const readers = 2
 
-// walPages is how long the log grows before it is copied into the file: pages of 4 KiB. A hot page that was
-// written a hundred times is then copied once.
-const walPages = 8192
-
 // DB is an open file. All methods are safe for concurrent use.
 type DB struct {
 	path   string
@@ -53,15 +49,14 @@ func Open(ctx context.Context, path string) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, last, err := openWriter(path)
-	if err != nil {
+	db := &DB{path: path, owner: owner}
+	if db.writer, err = openWriter(path); err != nil {
 		return nil, errors.Join(err, owner.close())
 	}
-	db := &DB{path: path, owner: owner}
 	if err := db.openReaders(); err != nil {
-		return nil, errors.Join(err, w.close(), owner.close())
+		return nil, errors.Join(err, db.writer.close(), owner.close())
 	}
-	db.writer = startWriter(w, last)
+	db.writer.start()
 	return db, nil
 }
 
@@ -85,21 +80,6 @@ func OpenReadOnly(ctx context.Context, path string) (*DB, error) {
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
-}
-
-func openWriter(path string) (c *conn, last int64, err error) {
-	c, err = connect(dsn(path, "rwc", patience, "journal_mode(WAL)", "synchronous(FULL)", "cache_size(-16000)",
-		fmt.Sprintf("wal_autocheckpoint(%d)", walPages)))
-	if err != nil {
-		return nil, 0, fmt.Errorf("open %s: %w", path, err)
-	}
-	if err = c.migrate(path); err == nil {
-		last, err = c.number(selectLastTime)
-	}
-	if err != nil {
-		return nil, 0, errors.Join(err, c.close())
-	}
-	return c, last, nil
 }
 
 func (db *DB) openReaders() error {
@@ -133,7 +113,7 @@ func (db *DB) shut() error {
 		errs = append(errs, (<-db.read).close())
 	}
 	if db.writer != nil { // last of the connections to the file, so that it empties the log
-		errs = append(errs, db.writer.conn.close(), db.owner.close())
+		errs = append(errs, db.writer.close(), db.owner.close())
 	}
 	return errors.Join(errs...)
 }

@@ -1,8 +1,8 @@
 package sqlite_test
 
 import (
-	"github.com/tiffin-food/tiffin/internal/durable"
 	"context"
+	"github.com/tiffin-food/tiffin/internal/durable"
 	"path/filepath"
 	"slices"
 	"sync"

@@ -90,6 +90,7 @@ func (s *Store) write(ctx context.Context, what string, r durable.Record, run fu
 		return fmt.Errorf("%s %s: %w", what, r.ID, ErrReadOnly)
 	}
 	op := newWrite(run)
+	op.pages += len(r.State) / 4096
 	if !r.Updated.IsZero() {
 		op.updated = r.Updated.UnixNano()
 	}

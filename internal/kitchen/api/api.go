@@ -144,7 +144,7 @@ func (s *Service) begin(ctx context.Context, kind string, in *requestInput) (dur
 		return durable.Applied[kitchen.State]{}, err
 	}
 	_, a, err := s.tickets.Create(ctx, id, in.Body.Metadata.OrderID, durable.Event{
-		ID: in.Key, Type: kind, At: s.opt.Shell.Clock.Now(), Body: body, Hash: durable.Fingerprint(kind, request),
+		ID: in.Key, Type: kind, Body: body, Hash: durable.Fingerprint(kind, request),
 	})
 	return a, err
 }
@@ -168,7 +168,7 @@ func (s *Service) callback(ctx context.Context, in *callback) (*callback, error)
 		return nil, err
 	}
 	_, err = s.tickets.Apply(ctx, in.Body.KitchenID, durable.Event{
-		ID: "callback:" + string(in.Body.Status), Type: kitchen.EventCallback, At: s.opt.Shell.Clock.Now(), Body: body,
+		ID: "callback:" + string(in.Body.Status), Type: kitchen.EventCallback, Body: body,
 	})
 	if err != nil {
 		return nil, err
@@ -177,7 +177,7 @@ func (s *Service) callback(ctx context.Context, in *callback) (*callback, error)
 }
 
 func (s *Service) ask(ctx context.Context, in *idInput) (*struct{}, error) {
-	_, err := s.tickets.Apply(ctx, in.ID, durable.Event{Type: kitchen.EventAsk, At: s.opt.Shell.Clock.Now()})
+	_, err := s.tickets.Apply(ctx, in.ID, durable.Event{Type: kitchen.EventAsk})
 	return nil, err
 }
 
@@ -230,6 +230,6 @@ func (s *Service) put(ctx context.Context, in *menuInput) (*struct{}, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, _, err = s.restaurants.Create(ctx, in.ID, "", durable.Event{Type: kitchen.EventMenu, At: s.opt.Shell.Clock.Now(), Body: body})
+	_, _, err = s.restaurants.Create(ctx, in.ID, "", durable.Event{Type: kitchen.EventMenu, Body: body})
 	return nil, err
 }

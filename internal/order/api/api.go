@@ -76,7 +76,7 @@ var MenuQueue = broker.Queue{Name: wire.OrderQueue + ".menus", Topics: []string{
 
 // status takes a message of the order queue. It returns nil only when its event is on disk.
 func (s *Service) status(ctx context.Context, m broker.Message) error {
-	id, e, err := order.Intake(m, s.opt.Shell.Clock.Now())
+	id, e, err := order.Intake(m)
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func (s *Service) Menu(ctx context.Context, m broker.Message) error {
 		return &broker.Reject{Reason: "the body is not a menu"}
 	}
 	_, _, err := s.menus.Create(ctx, menu.Restaurant.ID, "", durable.Event{
-		ID: m.ID, Type: order.EventMenu, At: s.opt.Shell.Clock.Now(), Body: m.Body,
+		ID: m.ID, Type: order.EventMenu, Body: m.Body,
 	})
 	return err
 }
@@ -224,7 +224,7 @@ func (s *Service) place(ctx context.Context, in *placeInput) (*placeOutput, erro
 		return nil, err
 	}
 	e := durable.Event{
-		ID: "place", Type: order.EventPlace, At: s.opt.Shell.Clock.Now(), Body: body,
+		ID: "place", Type: order.EventPlace, Body: body,
 		Hash: durable.Fingerprint(order.EventPlace, request), // what the customer sent, whatever it costs today
 	}
 	_, a, err := s.orders.Create(ctx, p.ID, in.Key, e)
@@ -324,7 +324,7 @@ func (s *Service) cancel(ctx context.Context, in *cancelInput) (*orderOutput, er
 	if err != nil {
 		return nil, err
 	}
-	a, err := s.orders.Apply(ctx, in.ID, durable.Event{Type: order.EventCancel, At: s.opt.Shell.Clock.Now(), Body: body})
+	a, err := s.orders.Apply(ctx, in.ID, durable.Event{Type: order.EventCancel, Body: body})
 	if err != nil {
 		return nil, err
 	}
@@ -348,7 +348,7 @@ func (s *Service) delete(ctx context.Context, in *idInput) (*struct{}, error) {
 	if _, err := s.view(ctx, in.ID); err != nil {
 		return nil, err
 	}
-	_, err := s.orders.Apply(ctx, in.ID, durable.Event{Type: order.EventDelete, At: s.opt.Shell.Clock.Now()})
+	_, err := s.orders.Apply(ctx, in.ID, durable.Event{Type: order.EventDelete})
 	return nil, err
 }
 

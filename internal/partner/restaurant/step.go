@@ -19,7 +19,7 @@ type State struct {
 	Delivery  string    `json:"delivery_id,omitempty"`
 	Courier   string    `json:"courier,omitempty"`
 	Counter   time.Time `json:"counter,omitzero"` // since when the courier is here
-	Left      bool      `json:"left,omitempty"` // the courier was called back, and comes no more
+	Left      bool      `json:"left,omitempty"`   // the courier was called back, and comes no more
 	PickedUp  time.Time `json:"picked_up,omitzero"`
 	Cancelled time.Time `json:"cancelled,omitzero"`
 	Alias     string    `json:"alias,omitempty"` // nothing but the id of the record that has this kitchen id's meal
@@ -139,10 +139,7 @@ func (m Machine) cook(s State, e durable.Event) (State, []durable.Effect, error)
 	s.Begun = e.At.Add(partner.Between(m.Terms.BeginLeast, m.Terms.BeginMost, s.KitchenID, "begin"))
 	s.Done = s.Begun.Add(m.Terms.Prep)
 	if c.ReadyAt != nil && !m.Terms.Quick {
-		s.Done = *c.ReadyAt
-		if s.Done.Before(s.Begun) {
-			s.Done = s.Begun
-		}
+		s.Done = latest(*c.ReadyAt, s.Begun.Add(partner.Apart))
 	}
 	effects := []durable.Effect{s.report(reportBegun, wire.CookingMeal, s.Begun), s.report(reportDone, wire.CookingDone, s.Done)}
 	return s.handOver(e.At, effects)
@@ -153,16 +150,19 @@ func (s State) handOver(now time.Time, effects []durable.Effect) (State, []durab
 	if s.Silent || s.Counter.IsZero() || s.Done.IsZero() {
 		return s, effects, nil
 	}
-	s.PickedUp = s.Done
-	for _, t := range []time.Time{now, s.Counter} {
-		if t.After(s.PickedUp) {
-			s.PickedUp = t
-		}
-	}
+	s.PickedUp = latest(s.Done, latest(s.Counter, now))
 	tell := durable.Command(handOver, wire.TransportCompany, "POST /pickups",
 		partner.Pickup{DeliveryID: s.Delivery, OrderID: s.OrderID, At: s.PickedUp}, time.Time{})
 	tell.Due = s.PickedUp
-	return s, append(effects, s.report(reportPickedUp, wire.PickedUp, s.PickedUp), tell), nil
+	reported := latest(s.PickedUp, s.Done.Add(partner.Apart))
+	return s, append(effects, s.report(reportPickedUp, wire.PickedUp, reported), tell), nil
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 func (s State) report(name string, status wire.Status, due time.Time) durable.Effect {

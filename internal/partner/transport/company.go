@@ -42,7 +42,7 @@ type Options struct {
 type Instant struct {
 	Driver  time.Duration // from the request until one is committed
 	Counter time.Duration // from then until it is at the restaurant's counter
-	Trip    time.Duration // from the handover to the door
+	Trip    time.Duration // from the handover to the door; it leaves after half of that
 }
 
 // Company takes meals to their eaters. Safe for concurrent use.
@@ -196,7 +196,8 @@ func (c *Company) ask(in wire.TransportRequest, now time.Time) Ask {
 	if q := c.opt.Instant; q != nil {
 		at := now.Add(q.Driver)
 		a.Promise = &Promise{
-			Courier: "express", At: at, Arrive: at.Add(q.Counter), Counter: at.Add(q.Counter), Firm: true, DeliverAfter: q.Trip,
+			Courier: "express", At: at, Arrive: at.Add(q.Counter), Counter: at.Add(q.Counter), Firm: true,
+			LeaveAfter: q.Trip / 2, DeliverAfter: q.Trip - q.Trip/2,
 		}
 	}
 	return a

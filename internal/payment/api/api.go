@@ -91,7 +91,7 @@ func (s *Service) Routes(a *httpapi.API) {
 }
 
 func (s *Service) event(kind, key string, body any) (durable.Event, error) {
-	e := durable.Event{ID: key, Type: kind, At: s.opt.Shell.Clock.Now()}
+	e := durable.Event{ID: key, Type: kind}
 	if body == nil {
 		return e, nil
 	}
