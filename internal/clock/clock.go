@@ -146,7 +146,7 @@ func (c *Clock) Sleep(ctx context.Context, t time.Time) error {
 func (c *Clock) Run(ctx context.Context) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
-	for {
+	for ctx.Err() == nil {
 		wait, due := c.next()
 		for _, a := range due {
 			a.ring()

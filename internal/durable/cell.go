@@ -150,6 +150,9 @@ func (c *Cell[S]) Adopt(r Record) error {
 	return c.accept(r)
 }
 
+// Recall has the record read, if it is not in memory, because something it owes may be due.
+func (c *Cell[S]) Recall() { c.stale = c.stale || !c.loaded }
+
 // Deliver brings an event; a Reply with the token will follow. A zero token asks for none.
 func (c *Cell[S]) Deliver(token uint64, e Event) {
 	c.queue = append(c.queue, turn{token: token, event: e})
@@ -228,7 +231,11 @@ func (c *Cell[S]) Wake() time.Time {
 		}
 	}
 	if c.dirty && len(c.flying) == 0 {
-		sooner(c.flushAt)
+		if c.flushAt.Before(c.retryAt) {
+			sooner(c.retryAt)
+		} else {
+			sooner(c.flushAt)
+		}
 	}
 	if (c.stale || len(c.queue) > 0) && c.phase == idle {
 		sooner(c.retryAt)
@@ -311,6 +318,16 @@ func (c *Cell[S]) step(now time.Time) (save bool) {
 		}
 		c.conclude(nil)
 		return false
+	case errors.Is(err, ErrCanWait) && t.effect != "":
+		enc, err := c.machine.Append(nil, after)
+		if err != nil {
+			c.park(t.effect, err.Error(), now)
+		} else {
+			c.state, c.rec.State = after, enc
+			c.mark(t.effect, now)
+		}
+		c.over(nil)
+		return false
 	case err != nil && t.effect != "":
 		c.park(t.effect, err.Error(), now)
 		c.over(nil)
@@ -332,14 +349,17 @@ func (c *Cell[S]) step(now time.Time) (save bool) {
 		}
 		c.next.Seen = append(seen[:len(seen):len(seen)], Seen{ID: t.event.ID, Hash: fingerprint(t.event)})
 	}
-	if err := c.next.owe(effects, now); err != nil {
-		c.phase = idle
-		c.over(err)
-		return false
+	if err = c.next.owe(effects, now); err == nil {
+		if c.next.State, err = c.machine.Append(nil, after); err != nil {
+			err = fmt.Errorf("encoding record %s: %w", c.id, err)
+		}
 	}
-	if c.next.State, err = c.machine.Append(nil, after); err != nil {
+	if err != nil {
 		c.phase = idle
-		c.over(fmt.Errorf("encoding record %s: %w", c.id, err))
+		if t.effect != "" { // the same outcome would come to the same again, at once and for ever
+			c.park(t.effect, err.Error(), now)
+		}
+		c.over(err)
 		return false
 	}
 	c.next.schedule(c.terms.Owner, now.Add(c.terms.Lease))
@@ -438,8 +458,8 @@ func (c *Cell[S]) touch(now time.Time) {
 	}
 }
 
-// Flush makes unsaved marks due at once.
-func (c *Cell[S]) Flush() { c.flushAt = time.Time{} }
+// Flush makes unsaved marks due at once, those that exist and those to come: no other save is expected.
+func (c *Cell[S]) Flush() { c.flushAt, c.terms.FlushAfter = time.Time{}, 0 }
 
 // Unpark takes the parked effect of that name up again at once, under the same id. The Reply says whether there
 // was one: a Refusal where not.

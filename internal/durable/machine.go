@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"time"
 )
 
@@ -16,6 +17,8 @@ import (
 //   - nil: the state and the effects are saved, then the event is acknowledged;
 //   - [ErrIgnored]: nothing changes and nothing is written; the event is acknowledged;
 //   - a [*Refusal]: nothing changes and the sender is told why;
+//   - [ErrCanWait], for the outcome of an effect: the state is changed in memory, together with the mark that the
+//     effect is carried out, and both ride on the next save; a crash before that brings the outcome again;
 //   - any other: nothing changes; an inbound event goes back to its sender with the error, the result of an
 //     effect parks that effect for a person.
 //
@@ -29,17 +32,32 @@ type Machine[S any] interface {
 // ErrIgnored is what a Step returns when an event changes nothing.
 var ErrIgnored = errors.New("nothing to do")
 
+// ErrCanWait is what a Step returns, with the state, when the outcome of an effect changed nothing that anybody waits
+// for: a line in a record's story.
+var ErrCanWait = errors.New("no need to hurry")
+
 // Event is something that happened to a record.
 type Event struct {
 	ID   string    // the inbox's identity within the record; the same ID with another Type or Body is refused
 	Type string    // what happened; results of effects are NAME.done, .refused, .gaveUp, timers NAME.due
 	At   time.Time // when it is applied, by the clock; set by the shell, never earlier than the record's last change
 	Body []byte    // JSON
-	Hash string    // what tells events of one ID apart; drawn from Type and Body where empty
+	// Value is what Body holds, where whoever brings the event has it decoded; Body may be empty then, and Hash
+	// must not be.
+	Value any
+	Hash  string // what tells events of one ID apart; drawn from Type and Body where empty
 }
 
-// Into decodes the event's body.
+// Into gives the event's body to the pointer v.
 func (e Event) Into(v any) error {
+	if e.Value != nil {
+		into, value := reflect.ValueOf(v).Elem(), reflect.ValueOf(e.Value)
+		if !value.Type().AssignableTo(into.Type()) {
+			return fmt.Errorf("event %s: a %T came where a %s was expected", e.Type, e.Value, into.Type())
+		}
+		into.Set(value)
+		return nil
+	}
 	if err := json.Unmarshal(e.Body, v); err != nil {
 		return fmt.Errorf("event %s: %w", e.Type, err)
 	}

@@ -74,9 +74,10 @@ type Store interface {
 	// Save replaces the record whose version is one less than the given; ErrConflict, ErrNotFound, ErrUnknown.
 	// Key and Created stay as they were created.
 	Save(context.Context, Record) error
-	// Claim takes over up to Limit records whose Due has come and whose lease, if somebody else's, has run out,
-	// and gives them to Who until Lease. It does not change their version. next is the earliest Due still to
-	// come in the store, zero where there is none.
+	// Claim takes over up to Limit records, the longest due first and equal ones by id, whose Due has come, that are
+	// not Who's already, and whose lease has run out (on an exclusive store every other's lease is void). It gives
+	// them to Who until Lease and does not change their version. next is the earliest Due of any record after
+	// Now, zero where there is none.
 	Claim(context.Context, Claim) (claimed []Record, next time.Time, err error)
 	// List reads up to limit records with ids below before (all where it is empty), highest id first.
 	List(ctx context.Context, before string, limit int) ([]Record, error)

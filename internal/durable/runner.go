@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tiffin-food/tiffin/internal/clock"
+	"github.com/tiffin-food/tiffin/internal/crew"
 )
 
 // Executor carries effects out: commands over HTTP, messages through the broker. key is the effect's idempotency
@@ -44,15 +45,16 @@ type Runner[S any] struct {
 
 	mu       sync.Mutex
 	cells    map[string]*seat[S]
-	hand     []string // the order in which cold cells are looked for
+	cold     []string // the order in which cold cells are looked for
 	stopping bool
-	work     sync.WaitGroup
+	work     sync.WaitGroup // turns and sends under way
+	crew     crew.Crew[job[S]]
 	life     context.Context // of loads, saves and sends: ends when Stop gives up waiting
 	end      context.CancelFunc
 	poll     *clock.Alarm
 	polling  bool
 	pollAt   time.Time
-	again    bool
+	wanted   time.Time // the earliest moment asked for while the store was being asked; zero: none
 }
 
 // seat is a cell with who drives it and who waits for it.
@@ -68,6 +70,13 @@ type seat[S any] struct {
 	alarm    *clock.Alarm
 	alarmAt  time.Time
 	seen     int64 // the version the watchers were last told of
+}
+
+// job is one errand of the runner's crew: to drive a seat, or to carry out an effect of it.
+type job[S any] struct {
+	seat *seat[S]
+	send *Act // nil: drive
+	wake bool // its alarm rang; it may be driven already
 }
 
 // NewRunner makes a runner; Start begins its work.
@@ -92,7 +101,35 @@ func NewRunner[S any](m Machine[S], opt Options) *Runner[S] {
 		terms: Terms{Owner: opt.Owner, Lease: opt.Lease, FlushAfter: opt.Flush, Exclusive: FeaturesOf(opt.Store).Exclusive},
 	}
 	r.life, r.end = context.WithCancel(context.Background())
+	r.crew.Work = r.do
 	return r
+}
+
+// do runs one job, for which the clock is held and the runner's work counted.
+func (r *Runner[S]) do(j job[S]) {
+	defer r.work.Done()
+	defer r.opt.Clock.Release()
+	if j.send != nil {
+		r.send(j.seat, *j.send)
+		return
+	}
+	j.seat.mu.Lock()
+	defer j.seat.mu.Unlock()
+	if j.wake {
+		j.seat.alarm = nil
+		if j.seat.gone || j.seat.driven {
+			return
+		}
+		j.seat.driven = true
+	}
+	r.execute(j.seat)
+}
+
+// hand gives a job to the crew. The caller is counted as work itself, so that Stop does not pass by meanwhile.
+func (r *Runner[S]) hand(j job[S]) {
+	r.opt.Clock.Hold()
+	r.work.Add(1)
+	r.crew.Do(j)
 }
 
 // Start begins to take up owed work: what earlier runs left, and what others leave when they die.
@@ -124,7 +161,7 @@ func (r *Runner[S]) Stop(ctx context.Context) error {
 	}
 	r.work.Done() // Start's
 	done := make(chan struct{})
-	go func() { r.work.Wait(); close(done) }()
+	go func() { r.work.Wait(); close(done) }() // ends before Stop does
 	var err error
 	select {
 	case <-done:
@@ -142,6 +179,8 @@ func (r *Runner[S]) Stop(ctx context.Context) error {
 		r.abandon(s)
 		s.mu.Unlock()
 	}
+	r.crew.Dismiss()
+	r.crew.Wait()
 	return err
 }
 
@@ -319,7 +358,7 @@ func (r *Runner[S]) seat(id string) (*seat[S], error) {
 		if s == nil {
 			s = &seat[S]{cell: NewCell(r.machine, r.terms, id)}
 			r.cells[id] = s
-			r.hand = append(r.hand, id)
+			r.cold = append(r.cold, id)
 			if len(r.cells) > r.opt.Hot {
 				r.cool()
 			}
@@ -341,11 +380,22 @@ func (r *Runner[S]) rise(s *seat[S]) {
 	r.work.Done()
 }
 
+// recall takes up a record again that was forgotten while it owed something for later.
+func (r *Runner[S]) recall(id string) {
+	s, err := r.seat(id)
+	if err != nil {
+		return // stopping: it is owed on disk
+	}
+	s.cell.Recall()
+	r.drive(s)
+	r.rise(s)
+}
+
 // cool forgets a few idle cells that were not touched since it last came by. r.mu is held.
 func (r *Runner[S]) cool() {
-	for range min(len(r.hand), 32) {
-		id := r.hand[0]
-		r.hand = r.hand[1:]
+	for range min(len(r.cold), 32) {
+		id := r.cold[0]
+		r.cold = r.cold[1:]
 		s := r.cells[id]
 		if s == nil {
 			continue
@@ -360,14 +410,14 @@ func (r *Runner[S]) cool() {
 				delete(r.cells, id)
 				s.mu.Unlock()
 				if !rec.Due.IsZero() {
-					r.lookAtLocked(rec.Due)
+					r.opt.Clock.At(rec.Due, func() { r.recall(id) })
 				}
 				continue
 			}
 			s.touched = false
 			s.mu.Unlock()
 		}
-		r.hand = append(r.hand, id)
+		r.cold = append(r.cold, id)
 	}
 }
 
@@ -377,18 +427,12 @@ func (r *Runner[S]) drive(s *seat[S]) {
 		return
 	}
 	s.driven = true
-	r.opt.Clock.Hold()
-	r.work.Go(func() {
-		defer r.opt.Clock.Release()
-		r.execute(s)
-	})
+	r.hand(job[S]{seat: s})
 }
 
-// execute does the cell's acts until it has none.
+// execute does the cell's acts until it has none. s.mu is held, but not while storing.
 func (r *Runner[S]) execute(s *seat[S]) {
 	ctx := r.life
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	for {
 		if r.life.Err() != nil {
 			s.driven = false
@@ -425,11 +469,7 @@ func (r *Runner[S]) execute(s *seat[S]) {
 			s.cell.Saved(err, r.opt.Clock.Now())
 			r.complain(s, "save", err)
 		case ActSend:
-			r.opt.Clock.Hold()
-			r.work.Go(func() {
-				defer r.opt.Clock.Release()
-				r.send(s, act)
-			})
+			r.hand(job[S]{seat: s, send: &act})
 		}
 	}
 }
@@ -501,27 +541,12 @@ func (r *Runner[S]) setAlarm(s *seat[S]) {
 		return
 	}
 	s.alarmAt = at
-	s.alarm = r.opt.Clock.At(at, func() {
-		// On the clock's goroutine: hand over and return.
-		r.opt.Clock.Hold()
+	s.alarm = r.opt.Clock.At(at, func() { // on the clock's goroutine: hand over and return
 		r.mu.Lock()
-		if r.stopping {
-			r.mu.Unlock()
-			r.opt.Clock.Release()
-			return
+		if !r.stopping {
+			r.hand(job[S]{seat: s, wake: true})
 		}
-		r.work.Add(1)
 		r.mu.Unlock()
-		go func() {
-			defer r.work.Done()
-			defer r.opt.Clock.Release()
-			s.mu.Lock()
-			s.alarm = nil
-			if !s.gone {
-				r.drive(s)
-			}
-			s.mu.Unlock()
-		}()
 	})
 }
 
@@ -531,7 +556,9 @@ func (r *Runner[S]) lookAtLocked(t time.Time) {
 		return
 	}
 	if r.polling {
-		r.again = r.again || !t.After(r.opt.Clock.Now())
+		if r.wanted.IsZero() || t.Before(r.wanted) {
+			r.wanted = t
+		}
 		return
 	}
 	if r.poll != nil {
@@ -550,10 +577,10 @@ func (r *Runner[S]) lookAtLocked(t time.Time) {
 			r.opt.Clock.Release()
 			return
 		}
-		r.polling, r.again = true, false
+		r.polling, r.wanted = true, time.Time{}
 		r.work.Add(1)
 		r.mu.Unlock()
-		go func() {
+		go func() { // Stop waits for it
 			defer r.work.Done()
 			defer r.opt.Clock.Release()
 			r.claim()
@@ -574,14 +601,17 @@ func (r *Runner[S]) claim() {
 	if err != nil && r.life.Err() == nil {
 		r.opt.Log.Warn("store", "what", "claim", "kind", r.opt.Name, "err", err)
 	}
+	fresh := false
 	for _, rec := range records {
 		s, err := r.seat(rec.ID)
 		if err != nil {
 			break
 		}
+		_, version, known := s.cell.State()
 		if err := s.cell.Adopt(rec); err != nil {
 			r.opt.Log.Error("record cannot be read", "kind", r.opt.Name, "id", rec.ID, "err", err)
 		} else {
+			fresh = fresh || !known || version < rec.Version
 			r.drive(s)
 		}
 		r.rise(s)
@@ -591,7 +621,9 @@ func (r *Runner[S]) claim() {
 	at := now.Add(pollEvery)
 	switch {
 	case len(records) == claimBatch:
-		at = now
+		if fresh { // a batch of what was in hand already would only come again
+			at = now
+		}
 	case err != nil || !r.terms.Exclusive:
 	case next.IsZero():
 		at = time.Time{}
@@ -601,8 +633,8 @@ func (r *Runner[S]) claim() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.polling = false
-	if r.again {
-		at = now
+	if !r.wanted.IsZero() && (at.IsZero() || r.wanted.Before(at)) {
+		at = r.wanted
 	}
 	if !at.IsZero() {
 		r.lookAtLocked(at)

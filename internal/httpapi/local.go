@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/tiffin-food/tiffin/internal/crew"
 )
 
 // Local is a transport to handlers in the same process: http://order/v1/orders goes to the handler named "order".
@@ -29,12 +31,12 @@ type Local struct {
 	mu       sync.Mutex // of writers
 	hosts    atomic.Pointer[map[string]http.Handler]
 	fallback http.RoundTripper
-	crew     crew
+	crew     crew.Crew[job]
 }
 
 // NewLocal makes a transport without hosts. fallback, if not nil, carries requests to hosts it does not know.
 func NewLocal(fallback http.RoundTripper) *Local {
-	l := &Local{fallback: fallback}
+	l := &Local{fallback: fallback, crew: crew.Crew[job]{Work: func(j job) { j.x.serve(j.h, j.r) }}}
 	l.hosts.Store(&map[string]http.Handler{})
 	return l
 }
@@ -100,7 +102,7 @@ func (l *Local) RoundTrip(req *http.Request) (*http.Response, error) {
 		r.Body = http.NoBody
 	}
 	x.response.Request = req
-	l.crew.do(job{x, h, r})
+	l.crew.Do(job{x, h, r})
 	select {
 	case <-x.ready:
 	case <-outer.Done():
@@ -114,67 +116,12 @@ func (l *Local) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // CloseIdleConnections ends the goroutines that wait for the next request, as it closes the connections of other
 // transports. Who is done with a Local calls it after the last request; it can be used again.
-func (l *Local) CloseIdleConnections() { l.crew.dismiss() }
-
-// crew keeps goroutines that have served, for the next request: their stacks have grown, and growing a new one is
-// what a call would cost most.
-type crew struct {
-	mu   sync.Mutex
-	idle []chan job // the last to become idle is the first to be taken
-	shut int        // dismissals so far
-}
+func (l *Local) CloseIdleConnections() { l.crew.Dismiss() }
 
 type job struct {
 	x *call
 	h http.Handler
 	r *http.Request
-}
-
-// maxIdle is how many goroutines wait at most: more than are ever busy at once on the machines this is for.
-const maxIdle = 256
-
-func (c *crew) do(j job) {
-	c.mu.Lock()
-	var to chan job
-	if n := len(c.idle); n > 0 {
-		to, c.idle[n-1] = c.idle[n-1], nil
-		c.idle = c.idle[:n-1]
-	}
-	shut := c.shut
-	c.mu.Unlock()
-	if to != nil {
-		to <- j
-		return
-	}
-	go c.work(make(chan job, 1), j, shut)
-}
-
-func (c *crew) work(next chan job, j job, shut int) {
-	for {
-		j.x.serve(j.h, j.r)
-		j = job{}
-		c.mu.Lock()
-		if len(c.idle) >= maxIdle || c.shut != shut {
-			c.mu.Unlock()
-			return
-		}
-		c.idle = append(c.idle, next)
-		c.mu.Unlock()
-		var ok bool
-		if j, ok = <-next; !ok {
-			return
-		}
-	}
-}
-
-func (c *crew) dismiss() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.shut++
-	for _, next := range c.idle {
-		close(next)
-	}
-	c.idle = nil
 }
 
 func closeBody(req *http.Request) {

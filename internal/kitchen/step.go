@@ -97,8 +97,13 @@ func (x *step) apply(e durable.Event) error {
 		x.ask()
 		return nil
 
-	case request + durable.Done, release + durable.Done, release + durable.Refused,
-		askStatus + durable.Refused, askStatus + durable.GaveUp:
+	case request + durable.Done:
+		if !x.Released {
+			return durable.ErrIgnored
+		}
+		x.stopCooking() // the release may have reached the restaurant before the request
+		return nil
+	case release + durable.Done, release + durable.Refused, askStatus + durable.Refused, askStatus + durable.GaveUp:
 		return durable.ErrIgnored
 	case request + durable.Refused:
 		return x.refused(e)
@@ -168,12 +173,16 @@ func (x *step) release(e durable.Event) error {
 	}
 	x.Released = true
 	if x.Begun {
-		x.owe(
-			durable.Command(release, wire.Restaurant, "PUT /cooking-requests/"+x.ID+"/cancel", nil, time.Time{}),
-			durable.Drop(silence), durable.Drop(askStatus),
-		)
+		x.stopCooking()
 	}
 	return nil
+}
+
+func (x *step) stopCooking() {
+	x.owe(
+		durable.Command(release, wire.Restaurant, "PUT /cooking-requests/"+x.ID+"/cancel", nil, time.Time{}),
+		durable.Drop(silence), durable.Drop(askStatus),
+	)
 }
 
 // told takes all that the restaurant says has happened.

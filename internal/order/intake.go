@@ -33,7 +33,7 @@ func Intake(m broker.Message) (orderID string, e durable.Event, err error) {
 	case s.Metadata.CustomerID == "":
 		return reject("metadata.customer_id: missing")
 	}
-	e = durable.Event{ID: m.ID, Type: EventStatus, Body: m.Body}
+	e = durable.Event{ID: m.ID, Type: EventStatus, Body: m.Body, Value: s}
 	if e.ID == "" {
 		e.ID, e.Hash = "status:"+string(s.Status), "-" // any body: order and status are its identity
 	}

@@ -83,17 +83,22 @@ type step struct {
 // Step applies an event to an order. See the package comment for what it promises.
 func (m Machine) Step(s State, e durable.Event) (State, []durable.Effect, error) {
 	x := &step{State: s, limits: m.Limits, at: e.At}
-	if err := x.apply(e); err != nil {
+	err := x.apply(e)
+	if err != nil && !errors.Is(err, durable.ErrCanWait) {
 		return s, nil, err
 	}
-	return x.State, x.effects, nil
+	return x.State, x.effects, err
 }
 
 func (x *step) owe(e ...durable.Effect) { x.effects = append(x.effects, e...) }
 
 func (x *step) apply(e durable.Event) error {
 	if x.Deleted {
-		return durable.Refuse(durable.NotFound, "the order was deleted")
+		switch e.Type {
+		case EventPlace, EventStatus, EventCancel, EventDelete:
+			return durable.Refuse(durable.NotFound, "the order was deleted")
+		}
+		return durable.ErrIgnored // what it still owed when it was deleted is carried out, and changes nothing
 	}
 	if (x.ID == "") != (e.Type == EventPlace) {
 		if e.Type == EventPlace {
@@ -121,7 +126,7 @@ func (x *step) apply(e durable.Event) error {
 
 	case pay + durable.Done:
 		x.said(wire.PaymentService, "POST /v1/payments")
-		return durable.ErrIgnored
+		return durable.ErrCanWait
 	case pay + durable.Refused:
 		return x.noPayment(e)
 	case paymentLimit + durable.Due:
@@ -248,7 +253,9 @@ func (x *step) message(e durable.Event) error {
 
 // money takes the card company's answer. After a cancel it changes obligations, never the status.
 func (x *step) money(m wire.StatusMessage) error {
-	if x.Payment != PaymentUnknown {
+	// Money that moves although the payment was refused (the first attempt was heard, its answer was not) goes back.
+	after := x.Payment == PaymentNone && m.Status == wire.PaymentPaid && x.Status == wire.OrderCancelled
+	if x.Payment != PaymentUnknown && !after {
 		return durable.ErrIgnored
 	}
 	x.note(x.at, wire.PaymentService, wire.OrderService, string(m.Status))
@@ -263,13 +270,13 @@ func (x *step) money(m wire.StatusMessage) error {
 		return nil
 	}
 	x.owe(durable.Drop(paymentLimit))
-	x.enter(m.Status)
 	if m.Status == wire.PaymentPaid {
 		x.owe(
 			durable.Command(readAddress, wire.CustomerService, "GET /v1/customers/"+x.CustomerID+"/address", nil, time.Time{}),
 			durable.Timer(driverLimit, x.at.Add(x.limits.Driver)),
 		)
 	}
+	x.turn(m.Status)
 	return nil
 }
 
@@ -285,6 +292,9 @@ func (x *step) settleMoney() {
 
 // noPayment: the payment service will not take the order.
 func (x *step) noPayment(e durable.Event) error {
+	if x.Payment != PaymentUnknown {
+		return durable.ErrIgnored // the card company's word came first, and counts
+	}
 	x.Payment = PaymentNone
 	if x.Status != wire.Created {
 		return nil
@@ -297,7 +307,7 @@ func (x *step) addressRead(e durable.Event) error {
 	if err := e.Into(&a); err != nil {
 		return err
 	}
-	if x.Status != wire.PaymentPaid {
+	if x.DeliveryAsked || x.Status != wire.PaymentPaid && x.Status != wire.DeliveryScheduled {
 		return durable.ErrIgnored
 	}
 	x.said("customers", "GET /v1/customers/{id}/address")
@@ -316,9 +326,7 @@ func (x *step) deliveryAccepted(e durable.Event) error {
 	x.said(wire.DeliveryService, "POST /v1/deliveries")
 	x.DeliveryID = a.DeliveryID
 	if x.Status == wire.PaymentPaid {
-		if err := x.advance(wire.DeliveryScheduled); err != nil {
-			return err
-		}
+		x.turn(wire.DeliveryScheduled)
 	}
 	if x.CancelAsked && x.Status == wire.DeliveryScheduled {
 		x.askDeliveryToCancel()
@@ -334,7 +342,7 @@ func (x *step) kitchenAccepted(e durable.Event) error {
 	x.said(wire.KitchenService, "POST /v1/kitchen")
 	x.KitchenID = a.KitchenID
 	if x.Status == wire.DriverAvailable {
-		return x.advance(wire.CookingScheduled)
+		x.turn(wire.CookingScheduled)
 	}
 	return nil
 }
@@ -345,7 +353,10 @@ func (x *step) advance(to wire.Status) error {
 		return durable.ErrIgnored
 	}
 	if i, ok := implied[to]; ok && CanFollow(x.Status, i) {
-		x.take(i)
+		x.turn(i)
+		if !before(x.Status, to) {
+			return nil // it was ahead itself, and its turn came
+		}
 	}
 	if !CanFollow(x.Status, to) {
 		if slices.Contains(x.Ahead, to) {
@@ -359,20 +370,26 @@ func (x *step) advance(to wire.Status) error {
 		return nil
 	}
 	x.note(x.at, sender(to), wire.OrderService, string(to))
+	x.turn(to)
+	return nil
+}
+
+// turn takes a status whose turn it is, and whatever was ahead and has its turn then.
+func (x *step) turn(to wire.Status) {
+	waited := len(x.Ahead) > 0
 	x.take(to)
-	for { // what was ahead and has its turn now
+	for {
+		x.Ahead = slices.DeleteFunc(slices.Clone(x.Ahead), func(s wire.Status) bool { return !before(x.Status, s) })
 		i := slices.IndexFunc(x.Ahead, func(s wire.Status) bool { return CanFollow(x.Status, s) })
 		if i < 0 {
 			break
 		}
-		now := x.Ahead[i]
-		x.Ahead = slices.Delete(slices.Clone(x.Ahead), i, i+1)
-		x.take(now)
-		if len(x.Ahead) == 0 {
-			x.owe(durable.Drop(gap))
-		}
+		x.take(x.Ahead[i])
 	}
-	return nil
+	if waited && len(x.Ahead) == 0 {
+		x.Ahead = nil
+		x.owe(durable.Drop(gap))
+	}
 }
 
 // enter makes the status the order's.
@@ -432,12 +449,12 @@ func (x *step) withdraw(reason string) error {
 	if planted.Is(planted.RefundBeforeCancelCheck) {
 		x.settleMoney()
 	}
-	if x.Status == wire.DeliveryScheduled || x.DeliveryAsked {
+	if x.DeliveryID != "" || x.DeliveryAsked {
 		if x.CancelAsked {
 			return durable.ErrIgnored
 		}
 		x.CancelAsked, x.CancelReason = true, reason
-		if x.Status == wire.DeliveryScheduled {
+		if x.Status == wire.DeliveryScheduled && x.DeliveryID != "" {
 			x.askDeliveryToCancel()
 		} // else the result of POST /v1/deliveries comes first: it names the delivery
 		return nil
@@ -450,8 +467,8 @@ func (x *step) askDeliveryToCancel() {
 }
 
 func (x *step) cancelWon() error {
-	if x.Status == wire.OrderCancelled {
-		return durable.ErrIgnored
+	if x.Status == wire.OrderCancelled || x.Status == wire.Reimbursed {
+		return durable.ErrIgnored // the company's refusal came first
 	}
 	if x.Status != wire.DeliveryScheduled {
 		return fmt.Errorf("delivery cancelled an order that is %s", x.Status)

@@ -52,9 +52,6 @@ func (d *Desk) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (d *Desk) handler(answer Answer) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Body != nil && r.Body != http.NoBody {
-			r.Body = http.MaxBytesReader(w, r.Body, httpapi.MaxBody)
-		}
 		status, body, err := answer(r)
 		if err != nil {
 			s := &statusWriter{ResponseWriter: w}
@@ -90,15 +87,23 @@ func (s *statusWriter) WriteHeader(status int) {
 
 // Read decodes the request's body. Its errors say what is wrong and never repeat what was sent.
 func Read(r *http.Request, v any) error {
-	body := make([]byte, 0, min(max(r.ContentLength, 512), httpapi.MaxBody)+1)
+	tooLarge := &http.MaxBytesError{Limit: httpapi.MaxBody}
+	if r.ContentLength > httpapi.MaxBody {
+		return tooLarge
+	}
+	size := r.ContentLength + 1 // for the read that finds the end
+	if size <= 0 {
+		size = 512
+	}
+	body := make([]byte, 0, size)
 	for {
 		n, err := r.Body.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]
+		if len(body) > httpapi.MaxBody {
+			return tooLarge
+		}
 		if errors.Is(err, io.EOF) {
 			break
-		}
-		if large := (*http.MaxBytesError)(nil); errors.As(err, &large) {
-			return err
 		}
 		if err != nil {
 			return httpapi.Errorf(http.StatusBadRequest, "the request's body broke off")

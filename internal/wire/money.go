@@ -29,8 +29,8 @@ func (m Money) Times(n int64) Money { return Money{m.Amount * n, m.Currency} }
 type Decimal int64
 
 func (d Decimal) String() string {
-	sign, v := "", int64(d)
-	if v < 0 {
+	sign, v := "", uint64(d)
+	if d < 0 {
 		sign, v = "-", -v
 	}
 	return fmt.Sprintf("%s%d.%02d", sign, v/100, v%100)
@@ -55,7 +55,7 @@ func ParseDecimal(s string) (Decimal, error) {
 	digits, negative := strings.CutPrefix(s, "-")
 	whole, fraction, _ := strings.Cut(digits, ".")
 	fraction = strings.TrimRight(fraction, "0")
-	if len(fraction) > 2 || strings.ContainsAny(digits, "eE+") {
+	if len(fraction) > 2 || strings.ContainsAny(digits, "eE+-") {
 		return 0, fmt.Errorf("amount %s is not a number with at most two decimals", s)
 	}
 	v, err := strconv.ParseInt(whole+fraction+"00"[len(fraction):], 10, 64)

@@ -117,12 +117,8 @@ func (s *Service) request(ctx context.Context, in *requestInput) (*answerOutput,
 		return nil, err
 	}
 	id := s.opt.NewID()
-	body, err := json.Marshal(delivery.Request{ID: id, DeliveryRequest: in.Body})
-	if err != nil {
-		return nil, err
-	}
 	_, a, err := s.deliveries.Create(ctx, id, in.Body.Metadata.OrderID, durable.Event{
-		ID: in.Key, Type: delivery.EventRequest, Body: body,
+		ID: in.Key, Type: delivery.EventRequest, Value: delivery.Request{ID: id, DeliveryRequest: in.Body},
 		Hash: durable.Fingerprint(delivery.EventRequest, request),
 	})
 	if err != nil {
@@ -131,12 +127,12 @@ func (s *Service) request(ctx context.Context, in *requestInput) (*answerOutput,
 	return &answerOutput{answer(a.State)}, nil
 }
 
-func (s *Service) apply(ctx context.Context, id, key, kind string, body []byte) (durable.Applied[delivery.State], error) {
-	return s.deliveries.Apply(ctx, id, durable.Event{ID: key, Type: kind, Body: body})
+func (s *Service) apply(ctx context.Context, id, key, kind string) (durable.Applied[delivery.State], error) {
+	return s.deliveries.Apply(ctx, id, durable.Event{ID: key, Type: kind})
 }
 
 func (s *Service) cancel(ctx context.Context, in *keyInput) (*cancelOutput, error) {
-	a, err := s.apply(ctx, in.ID, "", delivery.EventCancel, nil)
+	a, err := s.apply(ctx, in.ID, "", delivery.EventCancel)
 	if err != nil {
 		return nil, err
 	}
@@ -158,23 +154,22 @@ func (s *Service) cancel(ctx context.Context, in *keyInput) (*cancelOutput, erro
 }
 
 func (s *Service) release(ctx context.Context, in *keyInput) (*struct{}, error) {
-	_, err := s.apply(ctx, in.ID, in.Key, delivery.EventRelease, nil)
+	_, err := s.apply(ctx, in.ID, in.Key, delivery.EventRelease)
 	return nil, err
 }
 
 func (s *Service) callback(ctx context.Context, in *callback) (*callback, error) {
-	body, err := json.Marshal(in.Body)
+	_, err := s.deliveries.Apply(ctx, in.Body.DeliveryID, durable.Event{
+		ID: "callback:" + string(in.Body.Status), Type: delivery.EventCallback, Value: in.Body, Hash: "-",
+	})
 	if err != nil {
-		return nil, err
-	}
-	if _, err := s.apply(ctx, in.Body.DeliveryID, "callback:"+string(in.Body.Status), delivery.EventCallback, body); err != nil {
 		return nil, err
 	}
 	return in, nil
 }
 
 func (s *Service) ask(ctx context.Context, in *idInput) (*struct{}, error) {
-	_, err := s.apply(ctx, in.ID, "", delivery.EventAsk, nil)
+	_, err := s.apply(ctx, in.ID, "", delivery.EventAsk)
 	return nil, err
 }
 

@@ -36,13 +36,16 @@ func claimOrder(ctx context.Context, s durable.Store) error {
 	err := createAll(ctx, s,
 		plain("c", noon.Add(-1)), plain("a", noon), plain("b", noon), plain("d", noon.Add(-time.Hour)),
 		plain("e", noon.Add(1)), plain("f", later))
+	passing := func(who string, now time.Time, limit int) durable.Claim { // its lease has run out for the next
+		return durable.Claim{Who: who, Now: now, Lease: now, Limit: limit}
+	}
 	return errors.Join(err,
-		claims(ctx, s, by("x", noon.Add(-2*time.Hour), 10), noon.Add(-time.Hour)),
-		claims(ctx, s, by("x", noon, 3), noon.Add(1), "d", "c", "a"),
-		claims(ctx, s, by("x", noon, 10), noon.Add(1), "d", "c", "a", "b"),
-		claims(ctx, s, by("x", noon, 0), noon.Add(1)),
-		claims(ctx, s, by("x", noon.Add(1), 10), later, "d", "c", "a", "b", "e"),
-		claims(ctx, s, by("x", later, 10), time.Time{}, "d", "c", "a", "b", "e", "f"))
+		claims(ctx, s, passing("u", noon.Add(-2*time.Hour), 10), noon.Add(-time.Hour)),
+		claims(ctx, s, passing("v", noon, 3), noon.Add(1), "d", "c", "a"),
+		claims(ctx, s, passing("w", noon, 10), noon.Add(1), "d", "c", "a", "b"),
+		claims(ctx, s, passing("x", noon, 0), noon.Add(1)),
+		claims(ctx, s, passing("y", noon.Add(1), 10), later, "d", "c", "a", "b", "e"),
+		claims(ctx, s, passing("z", later, 10), time.Time{}, "d", "c", "a", "b", "e", "f"))
 }
 
 func claimChangesNothing(ctx context.Context, s durable.Store) error {
@@ -58,19 +61,20 @@ func claimChangesNothing(ctx context.Context, s durable.Store) error {
 	}
 	claimed := r
 	claimed.Owner, claimed.Lease = c.Who, c.Lease
-	kept := claimed
-	if durable.FeaturesOf(s).Exclusive {
-		kept = r // there is nobody to tell
-	}
 	saved := next(claimed)
-	return errors.Join(differ(got[0], claimed), holds(ctx, s, kept), s.Save(ctx, saved), holds(ctx, s, saved))
+	return errors.Join(differ(got[0], claimed), holds(ctx, s, claimed), s.Save(ctx, saved), holds(ctx, s, saved))
 }
 
+// claimAgain: what is the claimer's already is not given to it again, whatever its lease.
 func claimAgain(ctx context.Context, s durable.Store) error {
+	saved := plain("saved", noon)
+	saved.Owner, saved.Lease = "x", noon.Add(-time.Hour)
 	return errors.Join(
-		s.Create(ctx, plain("r1", noon)),
-		claims(ctx, s, by("x", noon, 1), time.Time{}, "r1"),
-		claims(ctx, s, by("x", noon.Add(time.Second), 1), time.Time{}, "r1"))
+		createAll(ctx, s, plain("r1", noon), saved),
+		claims(ctx, s, by("x", noon, 2), time.Time{}, "r1"),
+		claims(ctx, s, by("x", noon.Add(time.Second), 2), time.Time{}),
+		claims(ctx, s, by("x", noon.Add(time.Hour), 2), time.Time{}),
+		claims(ctx, s, by("y", noon.Add(time.Hour), 2), time.Time{}, "r1", "saved"))
 }
 
 func notDue(ctx context.Context, s durable.Store) error {

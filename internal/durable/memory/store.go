@@ -113,15 +113,12 @@ func (s *Store) Claim(ctx context.Context, c durable.Claim) ([]durable.Record, t
 			return claimed, e.due, nil
 		}
 		r := s.records[e.id]
-		free := s.features.Exclusive || r.Owner == "" || r.Owner == c.Who || !r.Lease.After(c.Now) ||
-			planted.Is(planted.ClaimWithoutLease)
-		if !free || len(claimed) >= c.Limit {
+		free := s.features.Exclusive || !r.Lease.After(c.Now) || planted.Is(planted.ClaimWithoutLease)
+		if r.Owner == c.Who || !free || len(claimed) >= c.Limit {
 			continue
 		}
 		r.Owner, r.Lease = c.Who, c.Lease
-		if !s.features.Exclusive {
-			s.records[e.id] = r
-		}
+		s.records[e.id] = r
 		claimed = append(claimed, clone(r))
 	}
 	return claimed, time.Time{}, nil

@@ -123,7 +123,7 @@ type bare struct {
 
 func newBare(b *testing.B, savers int) *bare {
 	db, err := sql.Open("sqlite", "file:"+filepath.Join(b.TempDir(), "bare.db")+
-		"?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=wal_autocheckpoint(8192)&_pragma=cache_size(-16000)")
+		"?_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=cache_size(-16000)")
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -175,4 +175,54 @@ func rowBytes(b *testing.B, r durable.Record) int {
 		b.Fatal(err)
 	}
 	return n
+}
+
+// BenchmarkArrivals: 20,000 saves of 4,000 records arrive each second, ten every half millisecond, as fast or slow
+// as the store may be.
+func BenchmarkArrivals(b *testing.B) {
+	db := open(b, filepath.Join(b.TempDir(), "store.db"))
+	store := orders(b, db)
+	records := make([]durable.Record, 4000)
+	free := make(chan int, len(records))
+	for i := range records {
+		records[i] = bulk(i)
+		if err := store.Create(b.Context(), records[i]); err != nil {
+			b.Fatal(err)
+		}
+		free <- i
+	}
+	var mu sync.Mutex
+	var took []time.Duration
+	before, used, start := db.Stats(), cpuTime(), time.Now()
+	for b.Loop() {
+		var wg sync.WaitGroup
+		tick := time.NewTicker(500 * time.Microsecond)
+		for range 2000 {
+			<-tick.C
+			for range 10 {
+				i, at := <-free, time.Now()
+				wg.Go(func() {
+					records[i].Version++
+					if err := store.Save(context.Background(), records[i]); err != nil {
+						b.Error(err)
+					}
+					mu.Lock()
+					took = append(took, time.Since(at))
+					mu.Unlock()
+					free <- i
+				})
+			}
+		}
+		tick.Stop()
+		wg.Wait()
+	}
+	after := db.Stats()
+	slices.Sort(took)
+	us := func(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(us(took[len(took)/2]), "p50-us")
+	b.ReportMetric(us(took[len(took)*99/100]), "p99-us")
+	b.ReportMetric(us(cpuTime()-used)/float64(len(took)), "cpu-us/save")
+	b.ReportMetric(float64(len(took))/time.Since(start).Seconds(), "saves/s")
+	b.ReportMetric(float64(after.Writes-before.Writes)/float64(after.Commits-before.Commits), "saves/commit")
 }

@@ -34,7 +34,7 @@ const kindSchema = `CREATE TABLE %[1]s (
 	owed    TEXT NOT NULL,
 	seen    TEXT NOT NULL
 ) STRICT;
-CREATE INDEX %[1]s_due ON %[1]s (due) WHERE due IS NOT NULL;`
+CREATE INDEX %[1]s_due ON %[1]s (due, owner) WHERE due IS NOT NULL;`
 
 var kindName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,40}$`)
 

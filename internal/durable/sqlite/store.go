@@ -14,7 +14,7 @@ import (
 type Store struct {
 	db *DB
 
-	create, save, exists, taken, load, list, listAll, due, next string
+	create, save, exists, taken, load, list, listAll, due, claim, next string
 }
 
 const columns = "id, key, version, created, updated, due, owner, lease, minted, state, owed, seen"
@@ -29,7 +29,8 @@ func newStore(db *DB, kind string) *Store {
 		load:    "SELECT " + columns + " FROM " + kind + " WHERE id=?",
 		list:    "SELECT " + columns + " FROM " + kind + " WHERE id<? ORDER BY id DESC LIMIT ?",
 		listAll: "SELECT " + columns + " FROM " + kind + " ORDER BY id DESC LIMIT ?",
-		due:     "SELECT " + columns + " FROM " + kind + " WHERE due<=? ORDER BY due, id LIMIT ?",
+		due:     "SELECT " + columns + " FROM " + kind + " WHERE due<=? AND owner<>? ORDER BY due, id LIMIT ?",
+		claim:   "UPDATE " + kind + " SET owner=?, lease=? WHERE id=? AND version=? AND owner=?",
 		next:    "SELECT due FROM " + kind + " WHERE due>? ORDER BY due LIMIT 1",
 	}
 }
@@ -90,7 +91,6 @@ func (s *Store) write(ctx context.Context, what string, r durable.Record, run fu
 		return fmt.Errorf("%s %s: %w", what, r.ID, ErrReadOnly)
 	}
 	op := newWrite(run)
-	op.pages += len(r.State) / 4096
 	if !r.Updated.IsZero() {
 		op.updated = r.Updated.UnixNano()
 	}
@@ -134,30 +134,49 @@ func (s *Store) List(ctx context.Context, before string, limit int) ([]durable.R
 	return found, nil
 }
 
-// Claim gives out the records that are due, the longest due first, equal ones by id. The store is exclusive: there
-// is nobody to tell, so a claim writes nothing, and the lease is only on what is given out.
+// Claim gives out the records that are due. The store is exclusive: whoever else owned them is gone, or gives them
+// up here.
 func (s *Store) Claim(ctx context.Context, c durable.Claim) (claimed []durable.Record, next time.Time, err error) {
 	if s.db.writer == nil {
 		return nil, time.Time{}, fmt.Errorf("claim: %w", ErrReadOnly)
 	}
+	var due []durable.Record
 	err = s.db.reading(ctx, func(conn *conn) error {
 		now := c.Now.UnixNano()
 		return conn.transaction("BEGIN", func() error {
 			return errors.Join(
-				conn.records(&claimed, s.due, now, int64(max(c.Limit, 0))),
+				conn.records(&due, s.due, now, c.Who, int64(max(c.Limit, 0))),
 				conn.query(func(row []driver.Value) error {
 					next = timeOf(row[0])
 					return nil
 				}, s.next, now))
 		})
 	})
+	if err == nil && len(due) > 0 {
+		claimed, err = s.takeOver(ctx, c, due)
+	}
 	if err != nil {
 		return nil, time.Time{}, fmt.Errorf("claim: %w", err)
 	}
-	for i := range claimed {
-		claimed[i].Owner, claimed[i].Lease = c.Who, c.Lease
-	}
 	return claimed, next, nil
+}
+
+// takeOver makes the records the claimer's that nobody has changed or claimed since they were read.
+func (s *Store) takeOver(ctx context.Context, c durable.Claim, due []durable.Record) (claimed []durable.Record, err error) {
+	err = s.db.writer.do(ctx, newWrite(func(conn *conn) error {
+		for _, r := range due {
+			n, err := conn.exec(s.claim, c.Who, nanos(c.Lease), r.ID, r.Version, r.Owner)
+			if err != nil {
+				return err
+			}
+			if n == 1 {
+				r.Owner, r.Lease = c.Who, c.Lease
+				claimed = append(claimed, r)
+			}
+		}
+		return nil
+	}))
+	return claimed, err
 }
 
 // records adds the rows of an answer to found.

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/bits"
 	"sync"
@@ -21,8 +20,6 @@ type Stats struct {
 	Commits uint64 // transactions committed, each with one fsync
 	Writes  uint64 // creates and saves that were committed
 	Failed  uint64 // transactions rolled back, and commits that failed
-	// Checkpoints counts how often the whole log was copied into the file, and so begun anew.
-	Checkpoints uint64
 	// Batches counts the commits by size: 1, 2-3, 4-7 and so on up to 256.
 	Batches [9]uint64
 }
@@ -31,7 +28,6 @@ type Stats struct {
 type write struct {
 	run     func(*conn) error // on the writer's connection, within its transaction
 	updated int64             // the time it carries, for the high-water mark
-	pages   int               // about what it adds to the log
 	stage   atomic.Int32
 	done    chan error // has room for the one answer
 	err     error      // run's verdict, until the commit
@@ -44,15 +40,12 @@ const (
 	withdrawn
 )
 
-func newWrite(run func(*conn) error) *write {
-	return &write{run: run, pages: 2, done: make(chan error, 1)}
-}
+func newWrite(run func(*conn) error) *write { return &write{run: run, done: make(chan error, 1)} }
 
 // writer is the one goroutine that writes, and the queue before it.
 type writer struct {
-	conn       *conn
-	checkpoint *checkpointer
-	stopped    chan struct{}
+	conn    *conn
+	stopped chan struct{}
 
 	mu     sync.Mutex
 	queue  []*write
@@ -60,47 +53,14 @@ type writer struct {
 	stats  Stats
 	wakeup chan struct{} // has room for one
 
-	finish atomic.Bool // the checkpointer is done and leaves the rest of the log to the writer
-
-	last   int64 // the high-water mark of time on disk; the goroutine's own
-	logged int   // pages in the log, about, since it was begun; the goroutine's own
+	last int64 // the high-water mark of time on disk; the goroutine's own
 }
 
-// openWriter opens the file for writing and brings it to the newest layout.
-func openWriter(path string) (*writer, error) {
-	w := &writer{stopped: make(chan struct{}), wakeup: make(chan struct{}, 1)}
-	var err error
-	if w.conn, err = connectWriting(path); err != nil {
-		return nil, err
-	}
-	if err = w.conn.migrate(path); err == nil {
-		w.last, err = w.conn.number(selectLastTime)
-	}
-	if err == nil {
-		w.emptyLog() // which the last process left, if it was killed
-		w.checkpoint, err = newCheckpointer(path, w)
-	}
-	if err != nil {
-		return nil, errors.Join(err, w.conn.close())
-	}
-	return w, nil
-}
-
-func connectWriting(path string) (*conn, error) {
-	c, err := connect(dsn(path, "rwc", patience, "journal_mode(WAL)", "synchronous(FULL)", "wal_autocheckpoint(0)", "cache_size(-16000)"))
-	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", path, err)
-	}
-	return c, nil
-}
-
-func (w *writer) start() {
-	go w.checkpoint.work()
+func startWriter(c *conn, last int64) *writer {
+	w := &writer{conn: c, last: last, stopped: make(chan struct{}), wakeup: make(chan struct{}, 1)}
 	go w.work()
+	return w
 }
-
-// close gives back the connections of a writer that was stopped or not started.
-func (w *writer) close() error { return errors.Join(w.checkpoint.conn.close(), w.conn.close()) }
 
 // do queues the write and waits for its answer. When the context ends before the write was begun, it never
 // takes place; when it ends later, the answer is ErrUnknown with the context's error.
@@ -137,14 +97,13 @@ func (w *writer) wake() {
 	}
 }
 
-// stop lets the goroutines finish the queue and the checkpoint under way. It is called once.
+// stop lets the goroutine finish the queue and waits for it. It is called once.
 func (w *writer) stop() {
 	w.mu.Lock()
 	w.ended = true
 	w.mu.Unlock()
 	w.wake()
 	<-w.stopped
-	w.checkpoint.stop()
 }
 
 func (w *writer) counters() Stats {
@@ -172,9 +131,6 @@ func (w *writer) work() {
 		w.mu.Unlock()
 		if len(batch) > 0 {
 			w.commit(batch)
-		}
-		if w.finish.CompareAndSwap(true, false) {
-			w.emptyLog()
 		}
 		clear(batch)
 		switch {
@@ -208,7 +164,6 @@ func (w *writer) write(batch []*write) error {
 	var written uint64
 	last := w.last
 	for _, op := range batch {
-		w.logged += op.pages
 		op.err = op.run(w.conn)
 		if op.err == nil {
 			written++
@@ -229,25 +184,12 @@ func (w *writer) write(batch []*write) error {
 		return w.failed(fmt.Errorf("%w: commit: %w", durable.ErrUnknown, err))
 	}
 	w.last = last
-	if w.logged >= walPages {
-		w.logged = 0
-		w.checkpoint.want()
-	}
 	w.mu.Lock()
 	w.stats.Commits++
 	w.stats.Writes += written
 	w.stats.Batches[bits.Len(uint(len(batch)))-1]++
 	w.mu.Unlock()
 	return nil
-}
-
-// emptyLog copies the end of the log, after which SQLite begins it anew.
-func (w *writer) emptyLog() {
-	if complete, err := w.conn.checkpoint(); err == nil && complete {
-		w.mu.Lock()
-		w.stats.Checkpoints++
-		w.mu.Unlock()
-	}
 }
 
 func (w *writer) failed(err error) error {

@@ -139,12 +139,8 @@ func (s *Service) begin(ctx context.Context, kind string, in *requestInput) (dur
 		return durable.Applied[kitchen.State]{}, err
 	}
 	id := s.opt.NewID()
-	body, err := json.Marshal(kitchen.Request{ID: id, KitchenRequest: in.Body})
-	if err != nil {
-		return durable.Applied[kitchen.State]{}, err
-	}
 	_, a, err := s.tickets.Create(ctx, id, in.Body.Metadata.OrderID, durable.Event{
-		ID: in.Key, Type: kind, Body: body, Hash: durable.Fingerprint(kind, request),
+		ID: in.Key, Type: kind, Value: kitchen.Request{ID: id, KitchenRequest: in.Body}, Hash: durable.Fingerprint(kind, request),
 	})
 	return a, err
 }
@@ -163,12 +159,8 @@ func (s *Service) release(ctx context.Context, in *requestInput) (*struct{}, err
 }
 
 func (s *Service) callback(ctx context.Context, in *callback) (*callback, error) {
-	body, err := json.Marshal(in.Body)
-	if err != nil {
-		return nil, err
-	}
-	_, err = s.tickets.Apply(ctx, in.Body.KitchenID, durable.Event{
-		ID: "callback:" + string(in.Body.Status), Type: kitchen.EventCallback, Body: body,
+	_, err := s.tickets.Apply(ctx, in.Body.KitchenID, durable.Event{
+		ID: "callback:" + string(in.Body.Status), Type: kitchen.EventCallback, Value: in.Body, Hash: "-",
 	})
 	if err != nil {
 		return nil, err

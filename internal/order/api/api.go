@@ -219,12 +219,8 @@ func (s *Service) place(ctx context.Context, in *placeInput) (*placeOutput, erro
 		return nil, &durable.Refusal{Code: durable.Invalid, Field: "body.customer_id", Detail: "no such customer"}
 	}
 	p.ID = s.opt.NewID()
-	body, err := json.Marshal(p)
-	if err != nil {
-		return nil, err
-	}
 	e := durable.Event{
-		ID: "place", Type: order.EventPlace, Body: body,
+		ID: "place", Type: order.EventPlace, Value: p,
 		Hash: durable.Fingerprint(order.EventPlace, request), // what the customer sent, whatever it costs today
 	}
 	_, a, err := s.orders.Create(ctx, p.ID, in.Key, e)
@@ -320,11 +316,7 @@ func (s *Service) cancel(ctx context.Context, in *cancelInput) (*orderOutput, er
 	if in.Body != nil {
 		c = order.Cancel{Operator: in.Body.Operator, Reason: in.Body.Reason}
 	}
-	body, err := json.Marshal(c)
-	if err != nil {
-		return nil, err
-	}
-	a, err := s.orders.Apply(ctx, in.ID, durable.Event{Type: order.EventCancel, Body: body})
+	a, err := s.orders.Apply(ctx, in.ID, durable.Event{Type: order.EventCancel, Value: c})
 	if err != nil {
 		return nil, err
 	}

@@ -34,6 +34,7 @@ type Company struct {
 	opt     Options
 	conduct *partner.Conduct
 	meals   *durable.Runner[State]
+	recent  recent
 	desk    *partner.Desk
 }
 
@@ -86,6 +87,9 @@ func (c *Company) cook(r *http.Request) (int, any, error) {
 	}
 	ctx := r.Context()
 	id, a, err := c.meals.Create(ctx, in.KitchenID, in.Metadata.OrderID, e)
+	if err == nil && a.State.Alias == "" {
+		c.recent.note(in.Metadata.OrderID, id)
+	}
 	switch {
 	case err == nil && a.State.Alias != "":
 		_, a.State, err = c.find(ctx, in.KitchenID)
@@ -169,10 +173,12 @@ func (c *Company) handover(r *http.Request) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	if _, _, err := c.meals.Create(r.Context(), waiting(in.OrderID), in.OrderID, e); err != nil {
-		return 0, nil, err
+	if id, ok := c.recent.find(in.OrderID); ok {
+		_, err = c.meals.Apply(r.Context(), id, e)
+	} else {
+		_, _, err = c.meals.Create(r.Context(), waiting(in.OrderID), in.OrderID, e)
 	}
-	return http.StatusAccepted, struct{}{}, nil
+	return http.StatusAccepted, struct{}{}, err
 }
 
 func (c *Company) left(r *http.Request) (int, any, error) {

@@ -57,6 +57,9 @@ func DefaultTerms() Terms {
 	return Terms{BeginLeast: 3 * time.Second, BeginMost: 8 * time.Second, Prep: partner.DefaultPrep}
 }
 
+// apart is partner.Apart, or less where meals are quick.
+func (t Terms) apart() time.Duration { return min(partner.Apart, t.Prep/5) }
+
 // Machine is the restaurants' pure core.
 type Machine struct {
 	durable.JSON[State]
@@ -104,7 +107,7 @@ func (m Machine) Step(s State, e durable.Event) (State, []durable.Effect, error)
 	case EventCancel:
 		return cancel(s, e)
 	case EventHandover:
-		return arrived(s, e)
+		return m.arrived(s, e)
 	case EventLeft:
 		return left(s, e)
 	case EventAlias:
@@ -139,14 +142,14 @@ func (m Machine) cook(s State, e durable.Event) (State, []durable.Effect, error)
 	s.Begun = e.At.Add(partner.Between(m.Terms.BeginLeast, m.Terms.BeginMost, s.KitchenID, "begin"))
 	s.Done = s.Begun.Add(m.Terms.Prep)
 	if c.ReadyAt != nil && !m.Terms.Quick {
-		s.Done = latest(*c.ReadyAt, s.Begun.Add(partner.Apart))
+		s.Done = latest(*c.ReadyAt, s.Begun.Add(m.Terms.apart()))
 	}
 	effects := []durable.Effect{s.report(reportBegun, wire.CookingMeal, s.Begun), s.report(reportDone, wire.CookingDone, s.Done)}
-	return s.handOver(e.At, effects)
+	return m.handOver(s, e.At, effects)
 }
 
 // handOver foresees the handover, once both courier and meal are known.
-func (s State) handOver(now time.Time, effects []durable.Effect) (State, []durable.Effect, error) {
+func (m Machine) handOver(s State, now time.Time, effects []durable.Effect) (State, []durable.Effect, error) {
 	if s.Silent || s.Counter.IsZero() || s.Done.IsZero() {
 		return s, effects, nil
 	}
@@ -154,7 +157,7 @@ func (s State) handOver(now time.Time, effects []durable.Effect) (State, []durab
 	tell := durable.Command(handOver, wire.TransportCompany, "POST /pickups",
 		partner.Pickup{DeliveryID: s.Delivery, OrderID: s.OrderID, At: s.PickedUp}, time.Time{})
 	tell.Due = s.PickedUp
-	reported := latest(s.PickedUp, s.Done.Add(partner.Apart))
+	reported := latest(s.PickedUp, s.Done.Add(m.Terms.apart()))
 	return s, append(effects, s.report(reportPickedUp, wire.PickedUp, reported), tell), nil
 }
 
@@ -195,7 +198,7 @@ func cancel(s State, e durable.Event) (State, []durable.Effect, error) {
 }
 
 // arrived: the courier is at the counter.
-func arrived(s State, e durable.Event) (State, []durable.Effect, error) {
+func (m Machine) arrived(s State, e durable.Event) (State, []durable.Effect, error) {
 	var h partner.Handover
 	if err := e.Into(&h); err != nil {
 		return s, nil, err
@@ -211,7 +214,10 @@ func arrived(s State, e durable.Event) (State, []durable.Effect, error) {
 		return s, nil, durable.Refuse(durable.Conflict, "another courier is here for this order")
 	}
 	s.OrderID, s.Delivery, s.Courier, s.Counter = h.OrderID, h.DeliveryID, h.Courier, h.AtCounter
-	return s.handOver(e.At, nil)
+	if s.Counter.IsZero() || s.Counter.After(e.At) {
+		s.Counter = e.At
+	}
+	return m.handOver(s, e.At, nil)
 }
 
 // left: the courier was called back.

@@ -90,14 +90,9 @@ func (s *Service) Routes(a *httpapi.API) {
 	}, s.get)
 }
 
-func (s *Service) event(kind, key string, body any) (durable.Event, error) {
-	e := durable.Event{ID: key, Type: kind}
-	if body == nil {
-		return e, nil
-	}
-	var err error
-	e.Body, err = json.Marshal(body)
-	return e, err
+func event(kind, key string, body wire.PaymentRequest) (durable.Event, error) {
+	b, err := json.Marshal(body)
+	return durable.Event{ID: key, Type: kind, Value: body, Hash: durable.Fingerprint(kind, b)}, err
 }
 
 func (s *Service) request(ctx context.Context, in *requestInput) (*requestOutput, error) {
@@ -108,7 +103,7 @@ func (s *Service) request(ctx context.Context, in *requestInput) (*requestOutput
 	if in.Body.Amount != nil && *in.Body.Amount <= 0 {
 		return nil, &durable.Refusal{Code: durable.Invalid, Field: "body.amount", Detail: "expected more than 0"}
 	}
-	e, err := s.event(payment.EventRequest, in.Key, in.Body)
+	e, err := event(payment.EventRequest, in.Key, in.Body)
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +115,7 @@ func (s *Service) request(ctx context.Context, in *requestInput) (*requestOutput
 }
 
 func (s *Service) reimburse(ctx context.Context, in *requestInput) (*requestOutput, error) {
-	e, err := s.event(payment.EventReimburse, in.Key, in.Body)
+	e, err := event(payment.EventReimburse, in.Key, in.Body)
 	if err != nil {
 		return nil, err
 	}
@@ -132,9 +127,8 @@ func (s *Service) reimburse(ctx context.Context, in *requestInput) (*requestOutp
 }
 
 func (s *Service) callback(ctx context.Context, in *callback) (*callback, error) {
-	e, err := s.event(payment.EventCallback, "callback:"+string(in.Body.Status)+":"+in.Body.TransactionID, in.Body)
-	if err != nil {
-		return nil, err
+	e := durable.Event{
+		ID: "callback:" + string(in.Body.Status) + ":" + in.Body.TransactionID, Type: payment.EventCallback, Value: in.Body, Hash: "-",
 	}
 	if _, err := s.payments.Apply(ctx, in.Body.CallerID, e); err != nil {
 		return nil, err
@@ -143,11 +137,7 @@ func (s *Service) callback(ctx context.Context, in *callback) (*callback, error)
 }
 
 func (s *Service) ask(ctx context.Context, in *idInput) (*struct{}, error) {
-	e, err := s.event(payment.EventAsk, "", nil)
-	if err != nil {
-		return nil, err
-	}
-	_, err = s.payments.Apply(ctx, in.ID, e)
+	_, err := s.payments.Apply(ctx, in.ID, durable.Event{Type: payment.EventAsk})
 	return nil, err
 }
 
