@@ -16,8 +16,8 @@ CACHE    := $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/tiffin/tool
 GOLANGCI  = $(CACHE)/golangci-lint-$(GOLANGCI_VERSION)-$(shell $(GO) env GOVERSION)/golangci-lint
 
 # Packages too slow under the race detector to run there: SQLite is C translated to Go, and a world of the
-# simulation has one goroutine.
-NO_RACE := /durable/sqlite$$|/sim$$|/verify$$|/house
+# simulation has one goroutine. e2e kills processes, which are not built for it.
+NO_RACE := /durable/sqlite$$|/sim$$|/verify$$|/house|/e2e$$
 
 .DEFAULT_GOAL := help
 

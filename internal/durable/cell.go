@@ -134,12 +134,12 @@ func (c *Cell[S]) Record() Record { return c.rec }
 
 // Idle says that nothing is under way, waiting or unsaved: the cell may be forgotten.
 func (c *Cell[S]) Idle() bool {
-	return c.phase == idle && len(c.queue) == 0 && len(c.replies) == 0 && len(c.flying) == 0 && !c.dirty
+	return c.Forgettable() && !c.dirty
 }
 
 // Forgettable says the same with unsaved sent-marks allowed: forgetting then costs a repeated send at most.
 func (c *Cell[S]) Forgettable() bool {
-	return c.phase == idle && len(c.queue) == 0 && len(c.replies) == 0 && len(c.flying) == 0
+	return c.phase == idle && len(c.queue) == 0 && len(c.replies) == 0 && len(c.flying) == 0 && !c.stale
 }
 
 // Adopt gives the cell a record that the store handed over under our lease.
@@ -643,5 +643,6 @@ func backoff(id string, attempt int) time.Duration {
 		h = (h ^ uint64(id[i])) * 1099511628211
 	}
 	h = (h ^ uint64(attempt)) * 1099511628211
-	return d/2 + time.Duration((h>>33)%uint64(d/2))
+	h = (h ^ h>>32) * 1099511628211 // the attempt reaches every bit
+	return d/2 + time.Duration((h>>16)%uint64(d/2))
 }

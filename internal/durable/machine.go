@@ -167,6 +167,9 @@ type JSON[S any] struct{}
 // Append encodes s behind b.
 func (JSON[S]) Append(b []byte, s S) ([]byte, error) {
 	enc, err := json.Marshal(s)
+	if len(b) == 0 {
+		return enc, err
+	}
 	return append(b, enc...), err
 }
 

@@ -469,7 +469,8 @@ func (r *Runner[S]) execute(s *seat[S]) {
 			s.cell.Saved(err, r.opt.Clock.Now())
 			r.complain(s, "save", err)
 		case ActSend:
-			r.hand(job[S]{seat: s, send: &act})
+			send := act // a copy, so that only acts that leave the loop leave the stack
+			r.hand(job[S]{seat: s, send: &send})
 		}
 	}
 }

@@ -235,7 +235,7 @@ func (x *step) message(e durable.Event) error {
 	case wire.OrderCancelled:
 		return x.companyRefused(m)
 	case wire.Reimbursed:
-		if x.Status != wire.OrderCancelled {
+		if x.Status != wire.OrderCancelled || !x.RefundAsked {
 			return durable.ErrIgnored
 		}
 		x.note(x.at, wire.PaymentService, wire.OrderService, string(m.Status))
@@ -483,6 +483,9 @@ func (x *step) cancelLost() error {
 	}
 	x.note(x.at, wire.DeliveryService, wire.OrderService, "409: a driver is committed")
 	x.CancelAsked, x.CancelReason = false, ""
+	if before(x.Status, wire.DriverAvailable) { // its news is on the way; should it be lost, the limit counts again
+		x.owe(durable.Timer(driverLimit, x.at.Add(x.limits.Driver)))
+	}
 	return nil
 }
 

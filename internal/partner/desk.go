@@ -56,7 +56,7 @@ func (d *Desk) handler(answer Answer) http.Handler {
 		if err != nil {
 			s := &statusWriter{ResponseWriter: w}
 			httpapi.WriteError(s, r, err)
-			if s.status == http.StatusInternalServerError {
+			if _, meant := errors.AsType[*httpapi.Problem](err); s.status == http.StatusInternalServerError && !meant {
 				d.log.Error("partner", "method", r.Method, "route", r.Pattern, "err", err)
 			}
 			return

@@ -19,7 +19,8 @@ type StatusEvent struct {
 
 // events registers the stream of an order's status changes: what has happened so far, then what happens, until the
 // order is settled. The id of an event is its place in the history, so that a client that comes back with
-// Last-Event-ID misses nothing and sees nothing twice.
+// Last-Event-ID misses nothing and sees nothing twice, but for the last status: it comes again where only then it is
+// known that the order is settled, so that every stream ends with an event that says so.
 func (s *Service) events(a *httpapi.API) {
 	type input struct {
 		ID   string `path:"id" format:"uuid"`
@@ -47,6 +48,9 @@ func (s *Service) stream(ctx context.Context, id string, sent int, e *httpapi.Ev
 			return
 		}
 		o := a.State
+		if o.Settled() { // not always with a status: a cancelled order is settled by hearing that nothing was charged
+			sent = min(sent, len(o.History)-1)
+		}
 		for ; sent < len(o.History); sent++ {
 			event := StatusEvent{Moment: o.History[sent]}
 			if sent == len(o.History)-1 {

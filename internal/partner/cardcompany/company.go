@@ -2,7 +2,6 @@ package cardcompany
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"math/rand/v2"
 	"net/http"
@@ -74,12 +73,9 @@ func (c *Company) charge(r *http.Request) (int, any, error) {
 	if err := errors.Join(partner.CheckID("caller_id", in.CallerID), checkMoney(in.Amount, in.Currency)); err != nil {
 		return 0, nil, err
 	}
-	token := in.BillingInfo.Token
-	body, err := json.Marshal(Charge{CallerID: in.CallerID, Amount: in.Amount, Currency: in.Currency, Token: token})
-	if err != nil {
-		return 0, nil, err
-	}
-	_, a, err := c.charges.Create(r.Context(), in.CallerID, "", durable.Event{Type: EventCharge, At: c.now(), Body: body})
+	_, a, err := c.charges.Create(r.Context(), in.CallerID, "", durable.Event{Type: EventCharge, Value: Charge{
+		CallerID: in.CallerID, Amount: in.Amount, Currency: in.Currency, Token: in.BillingInfo.Token,
+	}})
 	if err != nil {
 		return 0, nil, err
 	}
@@ -120,11 +116,7 @@ func (c *Company) refund(r *http.Request) (int, any, error) {
 	if err := partner.CheckID("caller_id", in.CallerID); err != nil {
 		return 0, nil, err
 	}
-	body, err := json.Marshal(in)
-	if err != nil {
-		return 0, nil, err
-	}
-	a, err := c.charges.Apply(r.Context(), in.CallerID, durable.Event{Type: EventRefund, At: c.now(), Body: body})
+	a, err := c.charges.Apply(r.Context(), in.CallerID, durable.Event{Type: EventRefund, Value: in})
 	if err != nil {
 		return 0, nil, unknown(err)
 	}

@@ -2,7 +2,6 @@ package restaurant
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"math/rand/v2"
 	"net/http"
@@ -79,12 +78,9 @@ func (c *Company) cook(r *http.Request) (int, any, error) {
 	if in.RestaurantID == Refusing {
 		return 0, nil, httpapi.Errorf(http.StatusUnprocessableEntity, "the kitchen is closed")
 	}
-	e, err := c.event(EventCook, Cook{
+	e := durable.Event{Type: EventCook, Value: Cook{
 		KitchenID: in.KitchenID, OrderID: in.Metadata.OrderID, Silent: in.RestaurantID == Silent, ReadyAt: in.ReadyAt,
-	})
-	if err != nil {
-		return 0, nil, err
-	}
+	}}
 	ctx := r.Context()
 	id, a, err := c.meals.Create(ctx, in.KitchenID, in.Metadata.OrderID, e)
 	if err == nil && a.State.Alias == "" {
@@ -105,14 +101,11 @@ func (c *Company) cook(r *http.Request) (int, any, error) {
 // alias makes the kitchen id find the meal that the courier began. Where a cancel of the kitchen id was quicker it
 // reaches the meal now.
 func (c *Company) alias(ctx context.Context, kitchenID, id string) error {
-	_, _, err := c.meals.Create(ctx, kitchenID, "", durable.Event{Type: EventAlias, At: c.now(), Body: []byte(id)})
+	_, _, err := c.meals.Create(ctx, kitchenID, "", durable.Event{Type: EventAlias, Value: id})
 	if _, cancelled := errors.AsType[*durable.Refusal](err); !cancelled {
 		return err
 	}
-	e, wrong := c.event(EventCancel, Cancel{KitchenID: kitchenID})
-	if wrong == nil {
-		_, wrong = c.meals.Apply(ctx, id, e)
-	}
+	_, wrong := c.meals.Apply(ctx, id, cancelOf(kitchenID))
 	return errors.Join(err, wrong)
 }
 
@@ -147,10 +140,7 @@ func (c *Company) cancel(r *http.Request) (int, any, error) {
 	if err != nil && !errors.Is(err, durable.ErrNotFound) {
 		return 0, nil, err
 	}
-	e, err := c.event(EventCancel, Cancel{KitchenID: kitchenID})
-	if err != nil {
-		return 0, nil, err
-	}
+	e := cancelOf(kitchenID)
 	_, a, err := c.meals.Create(r.Context(), id, "", e)
 	if err == nil && a.State.Alias != "" {
 		a, err = c.meals.Apply(r.Context(), a.State.Alias, e)
@@ -169,10 +159,8 @@ func (c *Company) handover(r *http.Request) (int, any, error) {
 	if err := errors.Join(partner.CheckID("order_id", in.OrderID), partner.CheckID("delivery_id", in.DeliveryID)); err != nil {
 		return 0, nil, err
 	}
-	e, err := c.event(EventHandover, in)
-	if err != nil {
-		return 0, nil, err
-	}
+	e := durable.Event{Type: EventHandover, Value: in}
+	var err error
 	if id, ok := c.recent.find(in.OrderID); ok {
 		_, err = c.meals.Apply(r.Context(), id, e)
 	} else {
@@ -186,7 +174,7 @@ func (c *Company) left(r *http.Request) (int, any, error) {
 	if err := partner.CheckID("order_id", orderID); err != nil {
 		return 0, nil, err
 	}
-	e := durable.Event{Type: EventLeft, At: c.now()}
+	e := durable.Event{Type: EventLeft}
 	if _, _, err := c.meals.Create(r.Context(), waiting(orderID), orderID, e); err != nil {
 		return 0, nil, err
 	}
@@ -196,9 +184,8 @@ func (c *Company) left(r *http.Request) (int, any, error) {
 // waiting is the id of an order's record that the courier begins.
 func waiting(orderID string) string { return "order:" + orderID }
 
-func (c *Company) event(kind string, body any) (durable.Event, error) {
-	b, err := json.Marshal(body)
-	return durable.Event{Type: kind, At: c.now(), Body: b}, err
+func cancelOf(kitchenID string) durable.Event {
+	return durable.Event{Type: EventCancel, Value: Cancel{KitchenID: kitchenID}}
 }
 
 func (c *Company) now() time.Time { return c.opt.Shell.Clock.Now() }

@@ -114,7 +114,11 @@ func (m Machine) Step(s State, e durable.Event) (State, []durable.Effect, error)
 		if !s.Cancelled.IsZero() {
 			return s, nil, durable.Refuse(durable.Conflict, "the request was cancelled")
 		}
-		return State{Alias: string(e.Body)}, nil, nil
+		var id string
+		if err := e.Into(&id); err != nil {
+			return s, nil, err
+		}
+		return State{Alias: id}, nil, nil
 	case reportBegun + durable.Done, reportBegun + durable.Refused, reportDone + durable.Done, reportDone + durable.Refused,
 		reportPickedUp + durable.Done, reportPickedUp + durable.Refused, handOver + durable.Done, handOver + durable.Refused:
 		return s, nil, durable.ErrIgnored

@@ -2,9 +2,7 @@ package transport
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -29,7 +27,7 @@ const NoDriverLane = "No-Driver-Lane"
 // Options are what the company is made of. Shell's Owner, Clock and Executor, and the stores have no default.
 type Options struct {
 	Shell     durable.Options // Name and Store are set here
-	Store     durable.Store   // of the deliveries; no other process writes to it
+	Store     durable.Store   // of the deliveries
 	Rosters   durable.Store
 	Roster    *Roster       // until one is put; nil: DemoRoster
 	Search    time.Duration // how long the company looks at a request before it commits a courier; while it does, the customer can cancel
@@ -72,7 +70,7 @@ func New(opt Options) *Company {
 	shell.Name, shell.Store = RosterKind, opt.Rosters
 	c.rosters = durable.NewRunner(RosterMachine{}, shell)
 	c.dispatch = &dispatcher{
-		clock: shell.Clock, log: c.log, store: opt.Store, owner: shell.Owner, search: opt.Search,
+		clock: shell.Clock, log: c.log, store: opt.Store, search: opt.Search,
 		deliveries: c.deliveries, roster: c.Roster,
 	}
 	c.dispatch.life, c.dispatch.end = context.WithCancel(context.Background())
@@ -126,11 +124,7 @@ func (c *Company) Roster(ctx context.Context) (Roster, error) {
 // SetRoster replaces the roster, durably. Couriers who are under way and not in it finish what they promised. A
 // *durable.Refusal says what is wrong with it.
 func (c *Company) SetRoster(ctx context.Context, r Roster) error {
-	body, err := json.Marshal(r)
-	if err != nil {
-		return fmt.Errorf("roster: %w", err)
-	}
-	_, _, err = c.rosters.Create(ctx, rosterID, "", durable.Event{Type: EventRoster, At: c.now(), Body: body})
+	_, _, err := c.rosters.Create(ctx, rosterID, "", durable.Event{Type: EventRoster, Value: r})
 	if err == nil && c.opt.Instant == nil {
 		c.dispatch.forget()
 	}
@@ -159,11 +153,7 @@ func (c *Company) request(r *http.Request) (int, any, error) {
 		return 0, nil, err
 	}
 	now := c.now()
-	body, err := json.Marshal(c.ask(in, now))
-	if err != nil {
-		return 0, nil, err
-	}
-	_, a, err := c.deliveries.Create(r.Context(), in.DeliveryID, "", durable.Event{Type: EventRequest, At: now, Body: body})
+	_, a, err := c.deliveries.Create(r.Context(), in.DeliveryID, "", durable.Event{Type: EventRequest, Value: c.ask(in, now)})
 	if err != nil {
 		return 0, nil, err
 	}
@@ -217,7 +207,7 @@ func (c *Company) release(r *http.Request) (int, any, error) { return c.withdraw
 
 func (c *Company) withdraw(r *http.Request, kind string) (int, any, error) {
 	id := r.PathValue("id")
-	a, err := c.deliveries.Apply(r.Context(), id, durable.Event{Type: kind, At: c.now()})
+	a, err := c.deliveries.Apply(r.Context(), id, durable.Event{Type: kind})
 	if err != nil {
 		return 0, nil, unknown(err)
 	}
@@ -233,11 +223,7 @@ func (c *Company) pickup(r *http.Request) (int, any, error) {
 	if err := partner.Read(r, &in); err != nil {
 		return 0, nil, err
 	}
-	body, err := json.Marshal(in)
-	if err != nil {
-		return 0, nil, err
-	}
-	a, err := c.deliveries.Apply(r.Context(), in.DeliveryID, durable.Event{Type: EventPickup, At: c.now(), Body: body})
+	a, err := c.deliveries.Apply(r.Context(), in.DeliveryID, durable.Event{Type: EventPickup, Value: in})
 	if err != nil {
 		return 0, nil, unknown(err)
 	}

@@ -2,11 +2,9 @@ package transport
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"math"
 	"slices"
 	"sync"
 	"time"
@@ -22,7 +20,6 @@ type dispatcher struct {
 	clock      *clock.Clock
 	log        *slog.Logger
 	store      durable.Store
-	owner      string
 	search     time.Duration
 	deliveries *durable.Runner[State]
 	roster     func(context.Context) (Roster, error)
@@ -163,19 +160,11 @@ func (d *dispatcher) promise(c Commitment, now time.Time) (order, bool) {
 	if t == nil {
 		return order{}, false
 	}
-	return orderFor(c.RequestID, EventCommit, Promise{
+	return order{c.RequestID, durable.Event{Type: EventCommit, Value: Promise{
 		Courier: c.CourierID, At: now, Arrive: c.Arrive, Counter: d.terms.Counter(c.Arrive), Firm: c.Firm,
 		LeaveAfter:   d.terms.Leave(now).Sub(now),
 		DeliverAfter: d.terms.Deliver(now, t.Pickup, t.Dropoff).Sub(now),
-	}, now), true
-}
-
-func orderFor(id, kind string, body any, at time.Time) order {
-	b, err := json.Marshal(body)
-	if err != nil { // plain structs of ours
-		panic(fmt.Sprintf("transport: %T: %v", body, err))
-	}
-	return order{id, durable.Event{Type: kind, At: at, Body: b}}
+	}}}, true
 }
 
 const hands = 64 // records told at once
@@ -266,7 +255,9 @@ func (d *dispatcher) change(what func() []Commitment) {
 // firm notes that a courier sets out for its next restaurant. d.mu is held.
 func (d *dispatcher) firm(c Commitment) {
 	if c.Firm {
-		d.news = append(d.news, orderFor(c.RequestID, EventFirm, Sure{Arrive: c.Arrive, Counter: d.terms.Counter(c.Arrive)}, d.clock.Now()))
+		d.news = append(d.news, order{c.RequestID, durable.Event{
+			Type: EventFirm, Value: Sure{Arrive: c.Arrive, Counter: d.terms.Counter(c.Arrive)},
+		}})
 	}
 }
 
@@ -288,12 +279,6 @@ func (d *dispatcher) forget() {
 	d.kick()
 }
 
-// How far back finished deliveries are read for where the couriers are.
-const (
-	backRecords = 2000
-	backPage    = 500
-)
-
 // restore works the plan out from the roster and the records, where there is none. d.mu is held: whoever changed a
 // record has not reported it yet, and will report it to the new plan.
 func (d *dispatcher) restore(now time.Time) error {
@@ -308,44 +293,15 @@ func (d *dispatcher) restore(now time.Time) error {
 	if err != nil {
 		return err
 	}
-	// What is open owes something, if only a timer; the store, which is ours alone, tells all that is owed.
-	owing, _, err := d.store.Claim(d.life, durable.Claim{
-		Who: d.owner, Now: now.AddDate(100, 0, 0), Lease: now, Limit: math.MaxInt32,
-	})
+	states, err := d.recent(now)
 	if err != nil {
-		return fmt.Errorf("open deliveries: %w", err)
-	}
-	states := map[string]State{}
-	take := func(records []durable.Record) error {
-		for _, r := range records {
-			s, err := (Machine{}).Decode(r.State)
-			if err != nil {
-				return fmt.Errorf("delivery %s: %w", r.ID, err)
-			}
-			states[r.ID] = s
-		}
-		return nil
-	}
-	if err := take(owing); err != nil {
-		return err
-	}
-	before := ""
-	for range backRecords / backPage {
-		page, err := d.store.List(d.life, before, backPage)
-		if err == nil {
-			err = take(page)
-		}
-		if err != nil {
-			return fmt.Errorf("recent deliveries: %w", err)
-		}
-		if len(page) < backPage {
-			break
-		}
-		before = page[len(page)-1].ID
+		return fmt.Errorf("recent deliveries: %w", err)
 	}
 	d.fleet, d.terms, d.soon, d.news = fleet, roster.terms(), nil, nil
 	var records []Record
+	unsure := map[string]bool{} // who was told of a courier, and not that it has set out
 	for _, s := range states {
+		unsure[s.DeliveryID] = s.Ended.IsZero() && s.Courier != "" && !s.Firm
 		switch {
 		case s.Waiting() && s.Nobody:
 		case s.Waiting() && s.Asked.Add(d.search).After(now):
@@ -357,11 +313,38 @@ func (d *dispatcher) restore(now time.Time) error {
 	slices.SortFunc(d.soon, func(a, b Request) int { return a.Asked.Compare(b.Asked) })
 	fleet.Restore(records)
 	for _, r := range records {
-		if s := states[r.ID]; !s.Firm && r.CourierID != "" {
+		if unsure[r.ID] {
 			if p, ok := fleet.Plan(r.ID, now); ok {
 				d.firm(p.Commitment)
 			}
 		}
 	}
 	return nil
+}
+
+const backPage = 1000
+
+// recent are the deliveries that were asked for since a request would have lapsed, which is all that wait and all
+// that say where the couriers are. Their ids are taken to be in the order they were made, as UUIDs of version 7 are:
+// it ends where a page has nothing that is recent or open.
+func (d *dispatcher) recent(now time.Time) (states []State, err error) {
+	for before := ""; ; {
+		page, err := d.store.List(d.life, before, backPage)
+		if err != nil {
+			return nil, err
+		}
+		more := false
+		for _, r := range page {
+			s, err := (Machine{}).Decode(r.State)
+			if err != nil {
+				return nil, fmt.Errorf("delivery %s: %w", r.ID, err)
+			}
+			states = append(states, s)
+			more = more || now.Sub(r.Created) <= lapseAfter || s.Ended.IsZero() && !s.Heard
+			before = r.ID
+		}
+		if len(page) < backPage || !more {
+			return states, nil
+		}
+	}
 }

@@ -123,7 +123,7 @@ const (
 	reportDelivered = "delivered"
 	knock           = "knock" // the courier is at the counter
 	callBack        = "callBack"
-	open            = "open" // the delivery is not over: what is open owes something, and is found by it at a start
+	open            = "open" // nobody has come for a day
 )
 
 // Step applies an event to a delivery. Of a commit and a cancel exactly one wins: the first to be saved.
@@ -159,7 +159,7 @@ func (Machine) Step(s State, e durable.Event) (State, []durable.Effect, error) {
 		return lapse(s, e)
 	case reportDelivered + durable.Done, reportDelivered + durable.Refused:
 		s.Heard = true
-		return s, []durable.Effect{durable.Drop(open)}, nil
+		return s, nil, nil
 	case reportDriver + durable.Done, reportDriver + durable.Refused, reportTransit + durable.Done, reportTransit + durable.Refused,
 		knock + durable.Done, knock + durable.Refused, callBack + durable.Done, callBack + durable.Refused:
 		return s, nil, durable.ErrIgnored
@@ -182,19 +182,17 @@ func begin(s State, e durable.Event) (State, []durable.Effect, error) {
 		DeliveryID: a.DeliveryID, OrderID: a.OrderID, Pickup: a.Pickup, Dropoff: a.Dropoff, Prep: a.Prep, Asked: e.At,
 		Nobody: a.Nobody,
 	}
-	effects := []durable.Effect{durable.Timer(open, e.At.Add(lapseAfter))}
 	if a.Promise != nil && !a.Nobody {
-		var promised []durable.Effect
-		s, promised = s.commit(*a.Promise)
-		effects = append(effects, promised...)
+		s, effects := s.commit(*a.Promise)
+		return s, effects, nil
 	}
-	return s, effects, nil
+	return s, []durable.Effect{durable.Timer(open, e.At.Add(lapseAfter))}, nil
 }
 
 func (s State) commit(p Promise) (State, []durable.Effect) {
 	s.Courier, s.Committed, s.Arrive, s.Firm, s.Counter = p.Courier, p.At, p.Arrive, p.Firm, p.Counter
 	s.LeaveAfter, s.DeliverAfter = p.LeaveAfter, p.DeliverAfter
-	effects := []durable.Effect{s.report(reportDriver, wire.DriverAvailable, s.Committed)}
+	effects := []durable.Effect{durable.Drop(open), s.report(reportDriver, wire.DriverAvailable, s.Committed)}
 	if s.Firm {
 		effects = append(effects, s.knock())
 	}
@@ -281,7 +279,7 @@ func release(s State, e durable.Event) (State, []durable.Effect, error) {
 	}
 	s.Ended, s.EndedBy = e.At, Released
 	effects := []durable.Effect{
-		durable.Drop(open), durable.Drop(knock), durable.Drop(reportTransit), durable.Drop(reportDelivered),
+		durable.Drop(knock), durable.Drop(reportTransit), durable.Drop(reportDelivered),
 	}
 	if s.Firm && s.PickedUp.IsZero() && !e.At.Add(partner.Margin).Before(s.Counter) {
 		effects = append(effects, durable.Command(callBack, wire.Restaurant, "DELETE /handovers/"+s.OrderID, nil, time.Time{}))
@@ -290,11 +288,11 @@ func release(s State, e durable.Event) (State, []durable.Effect, error) {
 	return s, effects, nil
 }
 
-// lapse ends a request that nobody served for a day; one that is served is looked at again tomorrow.
+// lapse ends a request that nobody served for a day.
 func lapse(s State, e durable.Event) (State, []durable.Effect, error) {
-	if s.Waiting() {
-		s.Ended, s.EndedBy = e.At, Lapsed
-		return s, nil, nil
+	if !s.Waiting() {
+		return s, nil, durable.ErrIgnored
 	}
-	return s, []durable.Effect{durable.Timer(open, e.At.Add(lapseAfter))}, nil
+	s.Ended, s.EndedBy = e.At, Lapsed
+	return s, nil, nil
 }
