@@ -57,21 +57,6 @@ type Runner[S any] struct {
 	wanted   time.Time // the earliest moment asked for while the store was being asked; zero: none
 }
 
-// seat is a cell with who drives it and who waits for it.
-type seat[S any] struct {
-	mu       sync.Mutex
-	cell     *Cell[S]
-	driven   bool
-	gone     bool // no longer in the runner's map: whoever holds it looks it up again
-	touched  bool
-	token    uint64
-	waiting  map[uint64]chan error
-	watchers map[chan struct{}]struct{}
-	alarm    *clock.Alarm
-	alarmAt  time.Time
-	seen     int64 // the version the watchers were last told of
-}
-
 // job is one errand of the runner's crew: to drive a seat, or to carry out an effect of it.
 type job[S any] struct {
 	seat *seat[S]
@@ -102,6 +87,7 @@ func NewRunner[S any](m Machine[S], opt Options) *Runner[S] {
 	}
 	r.life, r.end = context.WithCancel(context.Background())
 	r.crew.Work = r.do
+	r.work.Add(1) // until Stop
 	return r
 }
 
@@ -134,7 +120,6 @@ func (r *Runner[S]) hand(j job[S]) {
 
 // Start begins to take up owed work: what earlier runs left, and what others leave when they die.
 func (r *Runner[S]) Start() {
-	r.work.Add(1) // until Stop
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.lookAtLocked(r.opt.Clock.Now())
@@ -159,7 +144,7 @@ func (r *Runner[S]) Stop(ctx context.Context) error {
 		r.drive(s)
 		s.mu.Unlock()
 	}
-	r.work.Done() // Start's
+	r.work.Done() // NewRunner's
 	done := make(chan struct{})
 	go func() { r.work.Wait(); close(done) }() // ends before Stop does
 	var err error
@@ -297,130 +282,6 @@ func (r *Runner[S]) List(ctx context.Context, before string, limit int) ([]Appli
 	return states, records, nil
 }
 
-// Watch tells of commits to the record: the channel gets a value after each, several commits in one value where
-// the reader is slow. stop ends it.
-func (r *Runner[S]) Watch(id string) (changed <-chan struct{}, stop func(), err error) {
-	s, err := r.seat(id)
-	if err != nil {
-		return nil, nil, err
-	}
-	ch := make(chan struct{}, 1)
-	if s.watchers == nil {
-		s.watchers = map[chan struct{}]struct{}{}
-	}
-	s.watchers[ch] = struct{}{}
-	r.rise(s)
-	return ch, func() {
-		s.mu.Lock()
-		delete(s.watchers, ch)
-		s.mu.Unlock()
-	}, nil
-}
-
-// Await waits until the record's state satisfies until, or ctx ends: then it returns the last state seen and
-// ctx's error.
-func (r *Runner[S]) Await(ctx context.Context, id string, until func(S) bool) (Applied[S], error) {
-	changed, stop, err := r.Watch(id)
-	if err != nil {
-		return Applied[S]{}, err
-	}
-	defer stop()
-	for {
-		a, err := r.View(ctx, id)
-		if err != nil || until(a.State) {
-			return a, err
-		}
-		again := time.Second
-		if !r.terms.Exclusive {
-			again = 100 * time.Millisecond // another instance's commits are not announced here
-		}
-		look := time.NewTimer(again)
-		select {
-		case <-changed:
-			look.Stop()
-		case <-look.C:
-		case <-ctx.Done():
-			look.Stop()
-			return a, ctx.Err()
-		}
-	}
-}
-
-// seat returns the record's seat, locked, and keeps Stop waiting until rise.
-func (r *Runner[S]) seat(id string) (*seat[S], error) {
-	for {
-		r.mu.Lock()
-		if r.stopping {
-			r.mu.Unlock()
-			return nil, ErrStopping
-		}
-		s := r.cells[id]
-		if s == nil {
-			s = &seat[S]{cell: NewCell(r.machine, r.terms, id)}
-			r.cells[id] = s
-			r.cold = append(r.cold, id)
-			if len(r.cells) > r.opt.Hot {
-				r.cool()
-			}
-		}
-		r.work.Add(1)
-		r.mu.Unlock()
-		s.mu.Lock()
-		if !s.gone {
-			s.touched = true
-			return s, nil
-		}
-		r.rise(s)
-	}
-}
-
-// rise undoes seat.
-func (r *Runner[S]) rise(s *seat[S]) {
-	s.mu.Unlock()
-	r.work.Done()
-}
-
-// recall takes up a record again that was forgotten while it owed something for later.
-func (r *Runner[S]) recall(id string) {
-	s, err := r.seat(id)
-	if err != nil {
-		return // stopping: it is owed on disk
-	}
-	s.cell.Recall()
-	r.drive(s)
-	r.rise(s)
-}
-
-// cool forgets a few idle cells that were not touched since it last came by. r.mu is held.
-func (r *Runner[S]) cool() {
-	for range min(len(r.cold), 32) {
-		id := r.cold[0]
-		r.cold = r.cold[1:]
-		s := r.cells[id]
-		if s == nil {
-			continue
-		}
-		if s.mu.TryLock() {
-			rec := s.cell.Record()
-			if !s.touched && !s.driven && s.cell.Idle() && len(s.watchers) == 0 && len(s.waiting) == 0 {
-				s.gone = true
-				if s.alarm != nil {
-					s.alarm.Stop()
-				}
-				delete(r.cells, id)
-				s.mu.Unlock()
-				if !rec.Due.IsZero() {
-					r.opt.Clock.At(rec.Due, func() { r.recall(id) })
-				}
-				continue
-			}
-			s.touched = false
-			s.mu.Unlock()
-		}
-		r.cold = append(r.cold, id)
-	}
-}
-
 // drive makes sure that somebody executes the cell's acts. s.mu is held.
 func (r *Runner[S]) drive(s *seat[S]) {
 	if s.driven {
@@ -510,24 +371,6 @@ func (r *Runner[S]) abandon(s *seat[S]) {
 	}
 }
 
-// announce tells the watchers of a commit. s.mu is held.
-func (r *Runner[S]) announce(s *seat[S]) {
-	if len(s.watchers) == 0 {
-		return
-	}
-	_, version, ok := s.cell.State()
-	if !ok || version == s.seen {
-		return
-	}
-	s.seen = version
-	for ch := range s.watchers {
-		select {
-		case ch <- struct{}{}:
-		default:
-		}
-	}
-}
-
 // setAlarm has the cell driven again when its next moment comes. s.mu is held.
 func (r *Runner[S]) setAlarm(s *seat[S]) {
 	at := s.cell.Wake()
@@ -549,95 +392,4 @@ func (r *Runner[S]) setAlarm(s *seat[S]) {
 		}
 		r.mu.Unlock()
 	})
-}
-
-// lookAtLocked has the store asked for owed work at t, or earlier. r.mu is held.
-func (r *Runner[S]) lookAtLocked(t time.Time) {
-	if r.stopping {
-		return
-	}
-	if r.polling {
-		if r.wanted.IsZero() || t.Before(r.wanted) {
-			r.wanted = t
-		}
-		return
-	}
-	if r.poll != nil {
-		if !t.Before(r.pollAt) {
-			return
-		}
-		r.poll.Stop()
-	}
-	r.pollAt = t
-	r.poll = r.opt.Clock.At(t, func() {
-		r.opt.Clock.Hold()
-		r.mu.Lock()
-		r.poll = nil
-		if r.stopping || r.polling {
-			r.mu.Unlock()
-			r.opt.Clock.Release()
-			return
-		}
-		r.polling, r.wanted = true, time.Time{}
-		r.work.Add(1)
-		r.mu.Unlock()
-		go func() { // Stop waits for it
-			defer r.work.Done()
-			defer r.opt.Clock.Release()
-			r.claim()
-		}()
-	})
-}
-
-// How many records are claimed at once, and how often the store is asked.
-const (
-	claimBatch = 256
-	pollEvery  = time.Second
-)
-
-// claim takes over the records that are due and nobody works on.
-func (r *Runner[S]) claim() {
-	now := r.opt.Clock.Now()
-	records, next, err := r.opt.Store.Claim(r.life, Claim{Who: r.opt.Owner, Now: now, Lease: now.Add(r.opt.Lease), Limit: claimBatch})
-	if err != nil && r.life.Err() == nil {
-		r.opt.Log.Warn("store", "what", "claim", "kind", r.opt.Name, "err", err)
-	}
-	fresh := false
-	for _, rec := range records {
-		s, err := r.seat(rec.ID)
-		if err != nil {
-			break
-		}
-		_, version, known := s.cell.State()
-		if err := s.cell.Adopt(rec); err != nil {
-			r.opt.Log.Error("record cannot be read", "kind", r.opt.Name, "id", rec.ID, "err", err)
-		} else {
-			fresh = fresh || !known || version < rec.Version
-			r.drive(s)
-		}
-		r.rise(s)
-	}
-	// What is due soon is mostly in memory and needs no asking: not more often than pollEvery, unless there was
-	// more than one batch. Where nobody else leaves work behind, the next moment is the store's next due.
-	at := now.Add(pollEvery)
-	switch {
-	case len(records) == claimBatch:
-		if fresh { // a batch of what was in hand already would only come again
-			at = now
-		}
-	case err != nil || !r.terms.Exclusive:
-	case next.IsZero():
-		at = time.Time{}
-	case next.After(at):
-		at = next
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.polling = false
-	if !r.wanted.IsZero() && (at.IsZero() || r.wanted.Before(at)) {
-		at = r.wanted
-	}
-	if !at.IsZero() {
-		r.lookAtLocked(at)
-	}
 }

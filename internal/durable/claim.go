@@ -1,0 +1,94 @@
+package durable
+
+import "time"
+
+// lookAtLocked has the store asked for owed work at t, or earlier. r.mu is held.
+func (r *Runner[S]) lookAtLocked(t time.Time) {
+	if r.stopping {
+		return
+	}
+	if r.polling {
+		if r.wanted.IsZero() || t.Before(r.wanted) {
+			r.wanted = t
+		}
+		return
+	}
+	if r.poll != nil {
+		if !t.Before(r.pollAt) {
+			return
+		}
+		r.poll.Stop()
+	}
+	r.pollAt = t
+	r.poll = r.opt.Clock.At(t, func() {
+		r.opt.Clock.Hold()
+		r.mu.Lock()
+		r.poll = nil
+		if r.stopping || r.polling {
+			r.mu.Unlock()
+			r.opt.Clock.Release()
+			return
+		}
+		r.polling, r.wanted = true, time.Time{}
+		r.work.Add(1)
+		r.mu.Unlock()
+		go func() { // Stop waits for it
+			defer r.work.Done()
+			defer r.opt.Clock.Release()
+			r.claim()
+		}()
+	})
+}
+
+// How many records are claimed at once, and how often the store is asked.
+const (
+	claimBatch = 256
+	pollEvery  = time.Second
+)
+
+// claim takes over the records that are due and nobody works on.
+func (r *Runner[S]) claim() {
+	now := r.opt.Clock.Now()
+	records, next, err := r.opt.Store.Claim(r.life, Claim{Who: r.opt.Owner, Now: now, Lease: now.Add(r.opt.Lease), Limit: claimBatch})
+	if err != nil && r.life.Err() == nil {
+		r.opt.Log.Warn("store", "what", "claim", "kind", r.opt.Name, "err", err)
+	}
+	fresh := false
+	for _, rec := range records {
+		s, err := r.seat(rec.ID)
+		if err != nil {
+			break
+		}
+		_, version, known := s.cell.State()
+		if err := s.cell.Adopt(rec); err != nil {
+			r.opt.Log.Error("record cannot be read", "kind", r.opt.Name, "id", rec.ID, "err", err)
+		} else {
+			fresh = fresh || !known || version < rec.Version
+			r.drive(s)
+		}
+		r.rise(s)
+	}
+	// What is due soon is mostly in memory and needs no asking: not more often than pollEvery, unless there was
+	// more than one batch. Where nobody else leaves work behind, the next moment is the store's next due.
+	at := now.Add(pollEvery)
+	switch {
+	case len(records) == claimBatch:
+		if fresh { // a batch of what was in hand already would only come again
+			at = now
+		}
+	case err != nil || !r.terms.Exclusive:
+	case next.IsZero():
+		at = time.Time{}
+	case next.After(at):
+		at = next
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.polling = false
+	if !r.wanted.IsZero() && (at.IsZero() || r.wanted.Before(at)) {
+		at = r.wanted
+	}
+	if !at.IsZero() {
+		r.lookAtLocked(at)
+	}
+}
