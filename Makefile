@@ -62,11 +62,11 @@ check-go:
 
 .PHONY: test
 test: race ## Run every test, and those of what is concurrent under the race detector first
-	$(GO) test ./...
+	$(GO) test -timeout 10m ./...
 
 .PHONY: race
 race: ## Run the tests of what is concurrent under the race detector
-	$(GO) test -race $$($(GO) list ./... | grep -Ev '$(NO_RACE)')
+	$(GO) test -race -timeout 5m $$($(GO) list ./... | grep -Ev '$(NO_RACE)')
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME=10s

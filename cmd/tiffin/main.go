@@ -32,7 +32,9 @@ type cli struct {
 	Import  importCmd  `cmd:"" help:"Load restaurants and customers from a file."`
 	Replay  replayCmd  `cmd:"" help:"Run a recorded day of a real delivery network through the public API."`
 	Verify  verifyCmd  `cmd:"" help:"Check what must always hold over the stored data and the card company's ledger."`
+	Sim     simCmd     `cmd:"" help:"Run the deterministic simulation with faults."`
 	Bench   benchCmd   `cmd:"" help:"Measure complete orders per second."`
+	Queue   queueCmd   `cmd:"" help:"Look at dead letters and send them again."`
 	OpenAPI openapiCmd `cmd:"" name:"openapi" help:"Print a service's OpenAPI document."`
 	Health  healthCmd  `cmd:"" help:"Ask a running system for its health."`
 	Version versionCmd `cmd:"" help:"Print the version."`
@@ -61,7 +63,7 @@ func run(args []string, out, errOut io.Writer) int {
 		kong.Name("tiffin"),
 		kong.Description("Food home delivery: an order is paid once, cooked once, delivered once; or cancelled and refunded once."),
 		kong.DefaultEnvars("TIFFIN"),
-		kong.Configuration(kong.JSON),
+		kong.Configuration(readSettings),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 		kong.Writers(out, errOut),
 		kong.Vars{"version": version},

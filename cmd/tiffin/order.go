@@ -3,13 +3,11 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
 
 	"github.com/tiffin-food/tiffin/internal/client"
 	"github.com/tiffin-food/tiffin/internal/console"
-	orderapi "github.com/tiffin-food/tiffin/internal/order/api"
 	"github.com/tiffin-food/tiffin/internal/story"
 	"github.com/tiffin-food/tiffin/internal/wire"
 )
@@ -173,6 +171,7 @@ func (c *watchCmd) Run(e *env) error {
 // follow prints each status as it comes.
 func follow(e *env, api *client.Client, id string, asJSON bool) error {
 	var first time.Time
+	var last wire.Moment
 	return api.Watch(e.ctx, id, func(ev client.StatusEvent) bool {
 		if asJSON {
 			return console.JSON(e.out, ev) == nil
@@ -180,6 +179,10 @@ func follow(e *env, api *client.Client, id string, asJSON bool) error {
 		if first.IsZero() {
 			first = ev.When
 		}
+		if ev.Moment == last { // it comes again where only then it is settled
+			return true
+		}
+		last = ev.Moment
 		line := fmt.Sprintf("%s  %8s  %s", e.paint.Dim(console.Clock(ev.When)), since(first, ev.When), e.paint.Status(ev.Status))
 		if ev.Reason != "" {
 			line += "  " + e.paint.Dim(ev.Reason)
@@ -222,8 +225,8 @@ func (c *traceCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	var s orderapi.Story
-	if _, err := api.Do(e.ctx, http.MethodGet, "/v1/orders/"+c.ID+"/story", "", nil, &s); err != nil {
+	s, err := story.Read(e.ctx, api, c.ID)
+	if err != nil {
 		return err
 	}
 	switch {
@@ -239,8 +242,9 @@ func (c *traceCmd) Run(e *env) error {
 
 type retryCmd struct {
 	remote
-	ID   string `arg:"" help:"The order."`
-	Name string `arg:"" help:"The parked work's name, as 'tiffin order trace' shows it."`
+	ID      string `arg:"" help:"The order."`
+	Name    string `arg:"" help:"The parked work's name, as 'tiffin order trace' shows it."`
+	Service string `help:"Whose work it is: ${enum}." enum:"order,payment,delivery,kitchen" default:"order"`
 }
 
 func (c *retryCmd) Run(e *env) error {
@@ -248,6 +252,5 @@ func (c *retryCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	_, err = api.Do(e.ctx, http.MethodPost, "/v1/orders/"+c.ID+"/retry/"+c.Name, "", nil, nil)
-	return err
+	return story.Retry(e.ctx, api, c.ID, c.Service, c.Name)
 }

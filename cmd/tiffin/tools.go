@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/tiffin-food/tiffin/internal/app"
 	"github.com/tiffin-food/tiffin/internal/client"
@@ -75,6 +76,6 @@ func (c *versionCmd) Run(e *env) error {
 	if c.JSON {
 		return console.JSON(e.out, map[string]string{"version": version, "revision": revision, "go": runtime.Version()})
 	}
-	_, err := fmt.Fprintln(e.out, "tiffin", version, runtime.Version(), revision)
+	_, err := fmt.Fprintln(e.out, strings.TrimSpace("tiffin "+version+" "+runtime.Version()+" "+revision))
 	return err
 }

@@ -50,6 +50,9 @@ func (c *upCmd) Run(e *env) error {
 	}
 	defer ln.Close() //nolint:errcheck // Serve closes it first
 	cfg := c.config(e)
+	if err := cfg.Check(); err != nil { // before New, to which limits that are all 0 mean the usual ones
+		return err
+	}
 	cfg.Partners, cfg.Demo, cfg.Search = !c.NoPartners, true, c.Search
 	sys, err := app.New(e.ctx, cfg, app.Services...)
 	if err != nil {
@@ -115,6 +118,9 @@ func (c *serveCmd) Run(e *env) error {
 		default:
 			names = append(names, n)
 		}
+	}
+	if err := errors.Join(cfg.Check(), app.CheckServices(names)); err != nil {
+		return err
 	}
 	if err := app.CheckTogether(names); err != nil {
 		return err

@@ -45,6 +45,7 @@ type System struct {
 	registry *static.Registry
 	http     *httpapi.Client
 	broker   *local.Broker
+	letters  letters
 	apis     map[string]*httpapi.API
 	orders   *orderapi.Service // nil where it is not served here
 	parts    []part
@@ -137,7 +138,10 @@ func New(ctx context.Context, cfg Config, names ...string) (_ *System, err error
 	for _, a := range s.apis {
 		a.SetReady(true)
 	}
-	return s, s.firstData(ctx)
+	if err := s.firstData(ctx); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // startClock makes the clock show the present, or where the data ends if that is later: it never goes back.

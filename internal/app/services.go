@@ -40,11 +40,13 @@ const (
 
 // wire makes the services of this process and what is between them.
 func (s *System) wire(ctx context.Context, names []string) error {
-	letters, err := s.db.Store(ctx, DeadLetters)
+	dead, err := s.db.Store(ctx, DeadLetters)
 	if err != nil {
 		return err
 	}
-	s.broker = local.New(local.NewBox(letters, s.ids.New, s.Clock.Now))
+	box := local.NewBox(dead, s.ids.New, s.Clock.Now)
+	s.broker = local.New(box)
+	s.letters = letters{box, s.broker}
 	for _, name := range names {
 		svc, err := s.make(ctx, name)
 		if err != nil {
@@ -96,7 +98,7 @@ func (s *System) make(ctx context.Context, name string) (service, error) {
 	case wire.OrderService:
 		svc := orderapi.New(orderapi.Options{
 			Shell: s.shell(), Orders: store(Orders), Menus: store(Menus), NewID: s.ids.New,
-			Limits: s.cfg.Limits, Customers: s.knownCustomers(),
+			Limits: s.cfg.Limits, Customers: s.knownCustomers(), Letters: s.letters,
 		})
 		for queue, handle := range svc.Queues() {
 			if err := s.broker.Subscribe(s.life, broker.Queue{Name: queue}, handle); err != nil {

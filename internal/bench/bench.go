@@ -64,7 +64,7 @@ func used() (u usage, err error) {
 		return u, err
 	}
 	u.cpu = time.Duration(r.Utime.Nano() + r.Stime.Nano())
-	u.rss = int64(r.Maxrss)
+	u.rss = r.Maxrss
 	if runtime.GOOS == "linux" {
 		u.rss *= 1024 // kilobytes there, bytes on macOS
 	}

@@ -61,6 +61,9 @@ func Table(w io.Writer, p Paint, header []string, rows [][]string) error {
 	}
 	var b strings.Builder
 	line := func(row []string, paint func(string) string) {
+		for len(row) > 0 && row[len(row)-1] == "" { // no blanks at the end of a line
+			row = row[:len(row)-1]
+		}
 		for i, cell := range row {
 			pad := strings.Repeat(" ", widths[i]-lipgloss.Width(cell))
 			last := i == len(row)-1

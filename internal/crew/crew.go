@@ -39,8 +39,6 @@ func (c *Crew[J]) work(j J, shut int) {
 	next := make(chan J, 1)
 	for {
 		c.Work(j)
-		var none J
-		j = none // a waiting goroutine keeps nothing alive
 		c.mu.Lock()
 		if len(c.idle) >= maxIdle || c.shut != shut {
 			c.mu.Unlock()

@@ -32,7 +32,7 @@ func TestEveryJobIsDoneOnce(t *testing.T) {
 	c.Wait()
 }
 
-func TestDismissedWhileWorking(t *testing.T) {
+func TestDismissedWhileWorking(*testing.T) {
 	begun, finish := make(chan struct{}), make(chan struct{})
 	c := crew.Crew[int]{Work: func(int) { close(begun); <-finish }}
 	c.Do(1)

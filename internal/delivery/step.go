@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -85,10 +86,11 @@ type step struct {
 // Step applies an event to a delivery. See the package comment for what it promises.
 func (m Machine) Step(s State, e durable.Event) (State, []durable.Effect, error) {
 	x := &step{State: s, m: m, at: e.At}
-	if err := x.apply(e); err != nil {
+	err := x.apply(e)
+	if err != nil && !errors.Is(err, durable.ErrCanWait) {
 		return s, nil, err
 	}
-	return x.State, x.effects, nil
+	return x.State, x.effects, err
 }
 
 func (x *step) owe(e ...durable.Effect) { x.effects = append(x.effects, e...) }
@@ -119,9 +121,10 @@ func (x *step) apply(e durable.Event) error {
 
 	case request + durable.Done:
 		x.Accepted = true
-		if x.Cancel == CancelAsked {
-			x.askToCancel()
+		if x.Cancel != CancelAsked {
+			return durable.ErrCanWait // lost in a crash, the request is made again and accepted again
 		}
+		x.askToCancel()
 		return nil
 	case request + durable.Refused:
 		return x.refused(e)

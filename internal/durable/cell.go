@@ -88,6 +88,7 @@ type Cell[S any] struct {
 	replies []Reply
 	flying  map[string]bool      // effects under way, by id
 	foreign map[string]time.Time // effects another instance has in hand until then
+	mine    []string             // effects that are ours to carry out (again) should the record have to be read again
 	dirty   bool                 // rec is tidier than the store's
 	flushAt time.Time
 	retryAt time.Time // after a failed load or save of our own
@@ -433,6 +434,7 @@ func (c *Cell[S]) over(err error) {
 // mark notes that an effect is carried out; the note rides on the next save, or on a flush.
 func (c *Cell[S]) mark(id string, now time.Time) {
 	c.rec.settle(id)
+	c.mine = append(c.mine, id)
 	c.touch(now)
 }
 
@@ -481,6 +483,8 @@ func (c *Cell[S]) unparkNow(name string, now time.Time) error {
 func (c *Cell[S]) Loaded(r Record, err error, now time.Time) {
 	c.phase = idle
 	if err == nil {
+		c.remember()
+		mine := c.mine
 		if c.loaded && r.Version == c.rec.Version {
 			c.stale = false // memory is the same, or tidier
 		} else {
@@ -489,7 +493,9 @@ func (c *Cell[S]) Loaded(r Record, err error, now time.Time) {
 		if err == nil && r.Owner != "" && r.Owner != c.terms.Owner && !c.terms.Exclusive && now.Before(r.Lease) {
 			c.foreign = make(map[string]time.Time, len(r.Owed))
 			for _, o := range r.Owed {
-				c.foreign[o.ID] = r.Lease
+				if !slices.Contains(mine, o.ID) {
+					c.foreign[o.ID] = r.Lease
+				}
 			}
 		}
 	}
@@ -516,7 +522,7 @@ func (c *Cell[S]) accept(r Record) error {
 	if err != nil {
 		return fmt.Errorf("record %s at version %d: %w", r.ID, r.Version, err)
 	}
-	c.rec, c.state, c.loaded, c.dirty, c.foreign, c.stale = r, s, true, false, nil, false
+	c.rec, c.state, c.loaded, c.dirty, c.foreign, c.stale, c.mine = r, s, true, false, nil, false, nil
 	return nil
 }
 
@@ -526,7 +532,7 @@ func (c *Cell[S]) Saved(err error, now time.Time) {
 	var exists *ExistsError
 	switch {
 	case err == nil:
-		c.rec, c.state, c.loaded, c.dirty = c.next, c.after, true, false
+		c.rec, c.state, c.loaded, c.dirty, c.mine = c.next, c.after, true, false, nil
 		c.assure()
 		for id := range c.foreign {
 			if c.rec.owes(id) < 0 {
@@ -558,10 +564,21 @@ func (c *Cell[S]) Saved(err error, now time.Time) {
 
 // forget drops what is known of the record; it is read again before anything else.
 func (c *Cell[S]) forget() {
+	c.remember()
 	var zero S
 	c.rec, c.state, c.loaded, c.dirty, c.foreign, c.stale = Record{}, zero, false, false, nil, true
 	if len(c.queue) > 0 {
 		c.queue[0].look = true
+	}
+}
+
+// remember notes what is ours to carry out before the record is read again: another instance that has written to it
+// since leaves that to us, and would otherwise be thought to have it in hand.
+func (c *Cell[S]) remember() {
+	for _, o := range c.rec.Owed {
+		if _, theirs := c.foreign[o.ID]; !theirs {
+			c.mine = append(c.mine, o.ID)
+		}
 	}
 }
 

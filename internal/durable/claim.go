@@ -8,10 +8,7 @@ func (r *Runner[S]) lookAtLocked(t time.Time) {
 		return
 	}
 	if r.polling {
-		if r.wanted.IsZero() || t.Before(r.wanted) {
-			r.wanted = t
-		}
-		return
+		return // it says itself when to look next
 	}
 	if r.poll != nil {
 		if !t.Before(r.pollAt) {
@@ -29,7 +26,7 @@ func (r *Runner[S]) lookAtLocked(t time.Time) {
 			r.opt.Clock.Release()
 			return
 		}
-		r.polling, r.wanted = true, time.Time{}
+		r.polling = true
 		r.work.Add(1)
 		r.mu.Unlock()
 		go func() { // Stop waits for it
@@ -53,17 +50,14 @@ func (r *Runner[S]) claim() {
 	if err != nil && r.life.Err() == nil {
 		r.opt.Log.Warn("store", "what", "claim", "kind", r.opt.Name, "err", err)
 	}
-	fresh := false
 	for _, rec := range records {
 		s, err := r.seat(rec.ID)
 		if err != nil {
 			break
 		}
-		_, version, known := s.cell.State()
 		if err := s.cell.Adopt(rec); err != nil {
 			r.opt.Log.Error("record cannot be read", "kind", r.opt.Name, "id", rec.ID, "err", err)
 		} else {
-			fresh = fresh || !known || version < rec.Version
 			r.drive(s)
 		}
 		r.rise(s)
@@ -73,9 +67,7 @@ func (r *Runner[S]) claim() {
 	at := now.Add(pollEvery)
 	switch {
 	case len(records) == claimBatch:
-		if fresh { // a batch of what was in hand already would only come again
-			at = now
-		}
+		at = now
 	case err != nil || !r.terms.Exclusive:
 	case next.IsZero():
 		at = time.Time{}
@@ -85,9 +77,6 @@ func (r *Runner[S]) claim() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.polling = false
-	if !r.wanted.IsZero() && (at.IsZero() || r.wanted.Before(at)) {
-		at = r.wanted
-	}
 	if !at.IsZero() {
 		r.lookAtLocked(at)
 	}

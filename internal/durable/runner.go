@@ -54,7 +54,6 @@ type Runner[S any] struct {
 	poll     *clock.Alarm
 	polling  bool
 	pollAt   time.Time
-	wanted   time.Time // the earliest moment asked for while the store was being asked; zero: none
 }
 
 // job is one errand of the runner's crew: to drive a seat, or to carry out an effect of it.
@@ -85,7 +84,7 @@ func NewRunner[S any](m Machine[S], opt Options) *Runner[S] {
 		opt: opt, machine: m, cells: map[string]*seat[S]{}, sends: make(chan struct{}, opt.Sends),
 		terms: Terms{Owner: opt.Owner, Lease: opt.Lease, FlushAfter: opt.Flush, Exclusive: FeaturesOf(opt.Store).Exclusive},
 	}
-	r.life, r.end = context.WithCancel(context.Background())
+	r.life, r.end = context.WithCancel(context.Background()) //nolint:gosec // Stop calls it
 	r.crew.Work = r.do
 	r.work.Add(1) // until Stop
 	return r

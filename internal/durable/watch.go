@@ -33,11 +33,16 @@ func (r *Runner[S]) Await(ctx context.Context, id string, until func(S) bool) (A
 		return Applied[S]{}, err
 	}
 	defer stop()
+	var last Applied[S]
 	for {
 		a, err := r.View(ctx, id)
+		if err != nil && ctx.Err() != nil {
+			return last, ctx.Err()
+		}
 		if err != nil || until(a.State) {
 			return a, err
 		}
+		last = a
 		again := time.Second
 		if !r.terms.Exclusive {
 			again = 100 * time.Millisecond // another instance's commits are not announced here
@@ -49,7 +54,7 @@ func (r *Runner[S]) Await(ctx context.Context, id string, until func(S) bool) (A
 		case <-look.C:
 		case <-ctx.Done():
 			look.Stop()
-			return a, ctx.Err()
+			return last, ctx.Err()
 		}
 	}
 }

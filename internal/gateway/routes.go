@@ -58,6 +58,14 @@ var public = []Route{
 
 	{Pattern: "GET /v1/orders/{id}/story", Service: "order", For: Operators},
 	{Pattern: "POST /v1/orders/{id}/retry/{name}", Service: "order", For: Operators},
+	{Pattern: "GET /v1/dead-letters", Service: "order", For: Operators},
+	{Pattern: "POST /v1/dead-letters/{id}/requeue", Service: "order", For: Operators},
+	{Pattern: "GET /v1/payments/{id}", Service: "payment", For: Operators},
+	{Pattern: "POST /v1/payments/{id}/retry/{name}", Service: "payment", For: Operators},
+	{Pattern: "GET /v1/deliveries/{id}", Service: "delivery", For: Operators},
+	{Pattern: "POST /v1/deliveries/{id}/retry/{name}", Service: "delivery", For: Operators},
+	{Pattern: "GET /v1/kitchen/{id}", Service: "kitchen", For: Operators},
+	{Pattern: "POST /v1/kitchen/{id}/retry/{name}", Service: "kitchen", For: Operators},
 	{Pattern: "PUT /v1/restaurants/{id}", Service: "kitchen", For: Operators},
 
 	{Pattern: "POST /v1/payments/callback", Service: "payment", For: Partners},

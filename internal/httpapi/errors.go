@@ -94,8 +94,10 @@ func resolve(ctx context.Context, err error) *Problem {
 	return p
 }
 
-// huma lets a program say once what its errors look like, and has no other way. All our APIs look the same.
+// huma lets a program say once what its errors look like, and has no other way. All our APIs look the same. So it is
+// with null: it is no list, not even an empty one.
 func init() {
+	huma.DefaultArrayNullable = false
 	huma.NewError = func(status int, msg string, errs ...error) huma.StatusError {
 		return invalid(status, msg, errs)
 	}
@@ -109,7 +111,7 @@ func init() {
 		}
 		return invalid(status, msg, errs)
 	}
-	huma.ErrorFormatter = func(format string, args ...any) string {
+	huma.ErrorFormatter = func(format string, args ...any) string { //nolint:reassign // the library has no other way
 		if len(args) == 1 {
 			if _, ok := args[0].(error); ok { // the parser's words repeat what was sent
 				return strings.TrimSuffix(format, ": %v")

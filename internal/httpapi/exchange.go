@@ -152,7 +152,7 @@ func (b *exchangeBody) Read(p []byte) (int, error) {
 		return n, &http.MaxBytesError{Limit: x.api.opt.MaxBody}
 	}
 	x.left -= int64(n)
-	if err == io.EOF && x.timed { //nolint:errorlint // io.Reader promises it unwrapped
+	if err == io.EOF && x.timed { // io.Reader promises it unwrapped
 		_ = x.SetReadDeadline(time.Time{})
 	}
 	return n, err

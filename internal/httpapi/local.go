@@ -209,7 +209,7 @@ func (x *call) hand() {
 	r := &x.response
 	if !x.done {
 		x.streaming = true
-		x.unhook = context.AfterFunc(x.ctx, func() { x.mu.Lock(); x.mu.Unlock(); x.wake.Broadcast() }) //nolint:staticcheck // waiters see the end
+		x.unhook = context.AfterFunc(x.ctx, func() { x.mu.Lock(); x.mu.Unlock(); x.wake.Broadcast() }) //nolint:staticcheck,gocritic // waiters see the end
 		r.ContentLength = -1
 	} else {
 		r.ContentLength = int64(len(x.buf))

@@ -86,7 +86,7 @@ func readTable(fsys fs.FS, file string, columns []string, each func(row)) error 
 	if err != nil {
 		return &Error{File: file, Err: fmt.Errorf("opening: %w", err)}
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // only read
 
 	var places []int // of the columns, once the heading is read
 	width, line := 0, 0

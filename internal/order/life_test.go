@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"maps"
 	"os"
 	"reflect"
 	"slices"
@@ -122,6 +123,11 @@ func newLife(events ...durable.Event) *life {
 		}
 	}
 	return l
+}
+
+// copy is what l is now, whatever becomes of l.
+func (l *life) copy() *life {
+	return &life{state: l.state, owed: maps.Clone(l.owed), at: l.at}
 }
 
 func changesNothing(err error) bool {

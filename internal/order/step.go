@@ -166,7 +166,7 @@ func (x *step) apply(e durable.Event) error {
 
 	case refund + durable.Done:
 		x.said(wire.PaymentService, "POST /v1/payments/reimburse")
-		return nil
+		return durable.ErrCanWait
 	case releaseDriver + durable.Done, releaseKitchen + durable.Done,
 		ask + wire.PaymentService + durable.Done, ask + wire.DeliveryService + durable.Done,
 		ask + wire.KitchenService + durable.Done, ask + wire.PaymentService + durable.Refused,
@@ -174,7 +174,7 @@ func (x *step) apply(e durable.Event) error {
 		return durable.ErrIgnored
 	case releaseDriver + durable.Refused, releaseKitchen + durable.Refused:
 		x.note(x.at, wire.OrderService, wire.OrderService, "too late to release: "+string(e.Body))
-		return nil
+		return durable.ErrCanWait
 	case gap + durable.Due:
 		return x.askAround()
 	}

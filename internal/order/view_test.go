@@ -3,6 +3,7 @@ package order_test
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,8 +13,9 @@ import (
 // TestView holds the API's order against the contract, to the byte, at the moments when its shape differs.
 func TestView(t *testing.T) {
 	var input, out strings.Builder
-	for _, s := range situations()[1:] {
-		if strings.Contains(s.name, "ahead") || s.name == "deleted" {
+	shown := []string{"created", "deliveryScheduled, cancel asked for", "delivered", "orderCancelled, money unknown", "reimbursed"}
+	for _, s := range situations() {
+		if !slices.Contains(shown, s.name) {
 			continue
 		}
 		state := newLife(s.events...).state

@@ -140,7 +140,7 @@ func Run(ctx context.Context, opt Options) (Result, error) {
 				r.place(ctx, i)
 			})
 		})
-		defer alarm.Stop()
+		defer alarm.Stop() //nolint:gocritic // all of them, at the end
 	}
 	settled, err := r.wait(ctx, r.base.Add(last+patience))
 	r.posts.Wait()

@@ -39,12 +39,12 @@ func Timeline(w io.Writer, p console.Paint, s orderapi.Story) error {
 		if o.Parked != "" {
 			why = p.Bad("parked: " + o.Parked)
 		}
-		rows = append(rows, []string{console.Clock(o.Due), o.Name, o.Kind, fmt.Sprint(o.Attempt), why})
+		rows = append(rows, []string{console.Clock(o.Due), o.Service, o.Name, o.Kind, fmt.Sprint(o.Attempt), why})
 	}
 	if _, err := fmt.Fprintln(w, "\nStill to be done:"); err != nil {
 		return err
 	}
-	return console.Table(w, p, []string{"DUE", "NAME", "KIND", "TRIED ", "WHY NOT YET"}, rows)
+	return console.Table(w, p, []string{"DUE", "SERVICE", "NAME", "KIND", "TRIED ", "WHY NOT YET"}, rows)
 }
 
 // parties are the columns of the diagram, in the order of the contract's sequence.

@@ -71,8 +71,14 @@ type CancelAnswer struct {
 // Delivery is a delivery as the API shows it.
 type Delivery struct {
 	wire.DeliveryAnswer
-	Cancel  string        `json:"cancel,omitempty"`
-	History []wire.Moment `json:"history"`
+	Cancel  string         `json:"cancel,omitempty"`
+	History []wire.Moment  `json:"history"`
+	Owed    []durable.Todo `json:"owed" doc:"What is still to be done"`
+}
+
+type retryInput struct {
+	ID   string `path:"id" format:"uuid"`
+	Name string `path:"name" maxLength:"50"`
 }
 
 // Routes registers the service's HTTP side.
@@ -99,6 +105,12 @@ func (s *Service) Routes(a *httpapi.API) {
 		Method: http.MethodPost, Path: "/v1/deliveries/{id}/ask", OperationID: "ask-transport-company", Tags: tags, DefaultStatus: 202,
 		Summary: "Ask the transport company now", Errors: []int{404},
 	}, s.ask)
+	httpapi.Register(a, httpapi.Operation{
+		Method: http.MethodPost, Path: "/v1/deliveries/{id}/retry/{name}", OperationID: "retry-delivery", Tags: tags, DefaultStatus: 202,
+		Summary: "Take parked work up again", Errors: []int{404},
+	}, func(ctx context.Context, in *retryInput) (*struct{}, error) {
+		return nil, s.deliveries.Unpark(ctx, in.ID, in.Name)
+	})
 	httpapi.Register(a, httpapi.Operation{
 		Method: http.MethodGet, Path: "/v1/deliveries/{id}", OperationID: "get-delivery", Tags: tags,
 		Summary: "Get a delivery", Errors: []int{404},
@@ -178,7 +190,14 @@ func (s *Service) get(ctx context.Context, in *idInput) (*deliveryOutput, error)
 	if err != nil {
 		return nil, err
 	}
-	d := Delivery{DeliveryAnswer: answer(a.State), Cancel: string(a.State.Cancel), History: append([]wire.Moment{}, a.State.History...)}
+	rec, err := s.deliveries.Record(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	d := Delivery{
+		DeliveryAnswer: answer(a.State), Cancel: string(a.State.Cancel), History: append([]wire.Moment{}, a.State.History...),
+		Owed: rec.Todo(wire.DeliveryService),
+	}
 	if n := len(d.History); n > 0 {
 		d.Status = d.History[n-1].Status
 	}

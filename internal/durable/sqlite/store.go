@@ -35,7 +35,7 @@ func newStore(db *DB, kind string) *Store {
 	}
 }
 
-// Features: the file is this process's alone, unless it was opened for reading.
+// Features says that the file is this process's alone, unless it was opened for reading.
 func (s *Store) Features() durable.Features { return durable.Features{Exclusive: s.db.writer != nil} }
 
 // Create adds a record at Version 1; where both the id and the key are taken, the error names the one with the id.
@@ -95,7 +95,7 @@ func (s *Store) write(ctx context.Context, what string, r durable.Record, run fu
 		op.updated = r.Updated.UnixNano()
 	}
 	err := s.db.writer.do(ctx, op)
-	if exists, ok := err.(*durable.ExistsError); ok {
+	if exists, ok := errors.AsType[*durable.ExistsError](err); ok {
 		return exists
 	}
 	if err != nil {

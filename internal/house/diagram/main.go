@@ -60,7 +60,7 @@ func document(graph []order.Edge) string {
 		next := []string{}
 		for _, e := range graph {
 			if e.From == s {
-				next = append(next, fmt.Sprintf("`%s` (%s)", e.To, e.By))
+				next = append(next, fmt.Sprintf("%#q (%s)", e.To, e.By))
 			}
 		}
 		if len(next) == 0 {

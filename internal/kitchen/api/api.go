@@ -80,8 +80,9 @@ type (
 // Ticket is a kitchen ticket as the API shows it.
 type Ticket struct {
 	wire.KitchenAnswer
-	Released bool          `json:"released,omitempty"`
-	History  []wire.Moment `json:"history"`
+	Released bool           `json:"released,omitempty"`
+	History  []wire.Moment  `json:"history"`
+	Owed     []durable.Todo `json:"owed" doc:"What is still to be done"`
 }
 
 // Menu is the body of PUT /v1/restaurants/{id}: the whole card and menu.
@@ -89,6 +90,11 @@ type Menu struct {
 	Name     string          `json:"name" minLength:"1" maxLength:"200"`
 	Position *wire.Position  `json:"position,omitempty"`
 	Items    []wire.MenuItem `json:"items" maxItems:"1000"`
+}
+
+type retryInput struct {
+	ID   string `path:"id" format:"uuid"`
+	Name string `path:"name" maxLength:"50"`
 }
 
 // Routes registers the service's HTTP side.
@@ -110,6 +116,12 @@ func (s *Service) Routes(a *httpapi.API) {
 		Method: http.MethodPost, Path: "/v1/kitchen/{id}/ask", OperationID: "ask-restaurant", Tags: tags, DefaultStatus: 202,
 		Summary: "Ask the restaurant now", Errors: []int{404},
 	}, s.ask)
+	httpapi.Register(a, httpapi.Operation{
+		Method: http.MethodPost, Path: "/v1/kitchen/{id}/retry/{name}", OperationID: "retry-ticket", Tags: tags, DefaultStatus: 202,
+		Summary: "Take parked work up again", Errors: []int{404},
+	}, func(ctx context.Context, in *retryInput) (*struct{}, error) {
+		return nil, s.tickets.Unpark(ctx, in.ID, in.Name)
+	})
 	httpapi.Register(a, httpapi.Operation{
 		Method: http.MethodGet, Path: "/v1/kitchen/{id}", OperationID: "get-ticket", Tags: tags, Summary: "Get a ticket", Errors: []int{404},
 	}, s.get)
@@ -178,7 +190,14 @@ func (s *Service) get(ctx context.Context, in *idInput) (*ticketOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := Ticket{KitchenAnswer: answer(a.State), Released: a.State.Released, History: append([]wire.Moment{}, a.State.History...)}
+	rec, err := s.tickets.Record(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	t := Ticket{
+		KitchenAnswer: answer(a.State), Released: a.State.Released, History: append([]wire.Moment{}, a.State.History...),
+		Owed: rec.Todo(wire.KitchenService),
+	}
 	if n := len(t.History); n > 0 {
 		t.Status = t.History[n-1].Status
 	}

@@ -30,6 +30,7 @@ type Options struct {
 	Customers Customers
 	NewID     func() string
 	Limits    order.Limits
+	Letters   Letters
 }
 
 // Service takes orders and follows them to their end.
@@ -154,19 +155,9 @@ type (
 
 // Story is what happened to an order, for a person.
 type Story struct {
-	Order wire.Order   `json:"order"`
-	Notes []order.Note `json:"notes" doc:"In the order in which they happened"`
-	Owed  []Owed       `json:"owed" doc:"What is still to be done"`
-}
-
-// Owed is something the order still has to do.
-type Owed struct {
-	Name    string    `json:"name"`
-	Kind    string    `json:"kind"`
-	Due     time.Time `json:"due"`
-	Attempt int       `json:"attempt"`
-	Last    string    `json:"last,omitempty" doc:"What went wrong the last time"`
-	Parked  string    `json:"parked,omitempty" doc:"Why a person must look"`
+	Order wire.Order     `json:"order"`
+	Notes []order.Note   `json:"notes" doc:"In the order in which they happened"`
+	Owed  []durable.Todo `json:"owed" doc:"What the order service still has to do for it"`
 }
 
 // Routes registers the service's HTTP side.
@@ -201,6 +192,7 @@ func (s *Service) Routes(a *httpapi.API) {
 		Summary: "Take parked work up again", Errors: []int{404},
 	}, s.retry)
 	s.events(a)
+	s.letters(a)
 }
 
 func (s *Service) place(ctx context.Context, in *placeInput) (*placeOutput, error) {
@@ -353,11 +345,7 @@ func (s *Service) story(ctx context.Context, in *idInput) (*storyOutput, error) 
 	if err != nil {
 		return nil, err
 	}
-	out := Story{Order: a.State.View(), Notes: a.State.Notes, Owed: []Owed{}}
-	for _, o := range rec.Owed {
-		out.Owed = append(out.Owed, Owed{o.Name, string(o.Kind), o.Due, o.Attempt, o.Last, o.Parked})
-	}
-	return &storyOutput{out}, nil
+	return &storyOutput{Story{Order: a.State.View(), Notes: a.State.Notes, Owed: rec.Todo(wire.OrderService)}}, nil
 }
 
 func (s *Service) retry(ctx context.Context, in *struct {

@@ -56,13 +56,19 @@ type (
 
 // Payment is a payment as the API shows it.
 type Payment struct {
-	OrderID       string        `json:"order_id" format:"uuid"`
-	Phase         payment.Phase `json:"phase"`
-	Charged       wire.Decimal  `json:"charged" doc:"What the card company was asked for"`
-	Refund        string        `json:"refund,omitempty"`
-	TransactionID string        `json:"transaction_id,omitempty"`
-	History       []wire.Moment `json:"history"`
-	Reason        string        `json:"reason,omitempty"`
+	OrderID       string         `json:"order_id" format:"uuid"`
+	Phase         payment.Phase  `json:"phase"`
+	Charged       wire.Decimal   `json:"charged" doc:"What the card company was asked for"`
+	Refund        string         `json:"refund,omitempty"`
+	TransactionID string         `json:"transaction_id,omitempty"`
+	History       []wire.Moment  `json:"history"`
+	Reason        string         `json:"reason,omitempty"`
+	Owed          []durable.Todo `json:"owed" doc:"What is still to be done"`
+}
+
+type retryInput struct {
+	ID   string `path:"id" format:"uuid"`
+	Name string `path:"name" maxLength:"50"`
 }
 
 // Routes registers the service's HTTP side.
@@ -84,6 +90,12 @@ func (s *Service) Routes(a *httpapi.API) {
 		Method: http.MethodPost, Path: "/v1/payments/{id}/ask", OperationID: "ask-card-company", Tags: tags, DefaultStatus: 202,
 		Summary: "Ask the card company now", Errors: []int{404},
 	}, s.ask)
+	httpapi.Register(a, httpapi.Operation{
+		Method: http.MethodPost, Path: "/v1/payments/{id}/retry/{name}", OperationID: "retry-payment", Tags: tags, DefaultStatus: 202,
+		Summary: "Take parked work up again", Errors: []int{404},
+	}, func(ctx context.Context, in *retryInput) (*struct{}, error) {
+		return nil, s.payments.Unpark(ctx, in.ID, in.Name)
+	})
 	httpapi.Register(a, httpapi.Operation{
 		Method: http.MethodGet, Path: "/v1/payments/{id}", OperationID: "get-payment", Tags: tags,
 		Summary: "Get an order's payment", Errors: []int{404},
@@ -146,6 +158,13 @@ func (s *Service) get(ctx context.Context, in *idInput) (*paymentOutput, error) 
 	if err != nil {
 		return nil, err
 	}
+	rec, err := s.payments.Record(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
 	p := a.State
-	return &paymentOutput{Payment{p.OrderID, p.Phase, p.Charge, string(p.Refund), p.Trans, append([]wire.Moment{}, p.History...), p.Reason}}, nil
+	return &paymentOutput{Payment{
+		OrderID: p.OrderID, Phase: p.Phase, Charged: p.Charge, Refund: string(p.Refund), TransactionID: p.Trans,
+		History: append([]wire.Moment{}, p.History...), Reason: p.Reason, Owed: rec.Todo(wire.PaymentService),
+	}}, nil
 }

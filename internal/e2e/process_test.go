@@ -1,0 +1,188 @@
+package e2e_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// patience is how long anything of a process is waited for. A machine that is busy with other things needs seconds
+// where an idle one needs milliseconds; what takes this long is stuck.
+const patience = 60 * time.Second
+
+// process is a `tiffin` that goes on until it is stopped.
+type process struct {
+	t     *testing.T
+	cmd   *exec.Cmd
+	ready chan struct{} // closed when it says that it is
+	ended chan struct{} // closed when it has, and all that it said was read
+
+	mu  sync.Mutex
+	url string
+	err []string // the lines of its standard error
+}
+
+// start runs tiffin with args on a free port; what it leaves behind when the test ends is killed.
+func start(t *testing.T, args ...string) *process {
+	t.Helper()
+	p := &process{
+		t: t, cmd: exec.Command(tiffin(t), args...), //nolint:gosec // our own program
+		ready: make(chan struct{}), ended: make(chan struct{}),
+	}
+	p.cmd.Env = environment()
+	endsWithTest(p.cmd)
+	said, err := p.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go p.listen(said)
+	t.Cleanup(p.kill)
+	return p
+}
+
+// up is a system of its own on the data folder, ready for requests.
+func up(t *testing.T, data string, args ...string) *process {
+	t.Helper()
+	p := start(t, append([]string{"up", "--listen", "127.0.0.1:0", "--data", data}, args...)...)
+	p.awaitReady()
+	return p
+}
+
+// listen reads what the process says, and then its end.
+func (p *process) listen(said io.Reader) {
+	lines := bufio.NewScanner(said)
+	for lines.Scan() {
+		line := lines.Text()
+		p.mu.Lock()
+		p.err = append(p.err, line)
+		_, rest, ready := strings.Cut(line, " is ready at ")
+		if ready && p.url == "" {
+			p.url, _, _ = strings.Cut(rest, " ")
+			close(p.ready)
+		}
+		p.mu.Unlock()
+	}
+	_ = p.cmd.Wait() // ProcessState tells
+	close(p.ended)
+}
+
+func (p *process) awaitReady() {
+	p.t.Helper()
+	select {
+	case <-p.ready:
+	case <-p.ended:
+		p.t.Fatalf("%s ended before it was ready:\n%s", p.cmd, p.said())
+	case <-time.After(patience):
+		p.t.Fatalf("%s is not ready after %s:\n%s", p.cmd, patience, p.said())
+	}
+}
+
+// address is where its gateway is.
+func (p *process) address() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.url
+}
+
+// said is what it has written to standard error so far.
+func (p *process) said() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return strings.Join(p.err, "\n")
+}
+
+// kill is kill -9. It returns when the process is gone.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill() // it may be gone already
+	<-p.ended
+}
+
+// terminate sends SIGTERM and does not wait.
+func (p *process) terminate() {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		p.t.Fatalf("SIGTERM: %v", err)
+	}
+}
+
+// awaitEnd waits for the process to end by itself, and says with what status.
+func (p *process) awaitEnd() int {
+	p.t.Helper()
+	select {
+	case <-p.ended:
+	case <-time.After(patience):
+		p.t.Fatalf("%s has not ended after %s:\n%s", p.cmd, patience, p.said())
+	}
+	return p.cmd.ProcessState.ExitCode()
+}
+
+// stop is SIGTERM, and an end that must be clean.
+func (p *process) stop() {
+	p.t.Helper()
+	p.terminate()
+	if code := p.awaitEnd(); code != 0 {
+		p.t.Errorf("SIGTERM: it ended with %d:\n%s", code, p.said())
+	}
+	p.mustBeCalm()
+}
+
+// mustBeCalm: a system that is killed or stopped may have something to say, but nothing that asks for a person.
+func (p *process) mustBeCalm() {
+	p.t.Helper()
+	for line := range strings.Lines(p.said()) {
+		if strings.Contains(line, "level=ERROR") || strings.Contains(line, "panic") {
+			p.t.Errorf("it said: %s", line)
+		}
+	}
+}
+
+// result is what a command printed, and its exit status.
+type result struct {
+	code     int
+	out, err string
+}
+
+func (r result) String() string {
+	return fmt.Sprintf("exit %d\n%s%s", r.code, r.out, r.err)
+}
+
+// run runs tiffin to its end.
+func run(t *testing.T, args ...string) result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	var out, errOut bytes.Buffer
+	cmd := exec.CommandContext(ctx, tiffin(t), args...) //nolint:gosec // our own program
+	cmd.Env, cmd.Stdout, cmd.Stderr = environment(), &out, &errOut
+	cmd.Dir = t.TempDir() // what it leaves without being told where, it leaves there
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) || ctx.Err() != nil {
+		t.Fatalf("tiffin %s: %v\n%s", strings.Join(args, " "), errors.Join(err, ctx.Err()), errOut.String())
+	}
+	return result{cmd.ProcessState.ExitCode(), out.String(), errOut.String()}
+}
+
+// environment is ours without what would configure tiffin.
+func environment() []string {
+	env := []string{}
+	for _, v := range os.Environ() {
+		if !strings.HasPrefix(v, "TIFFIN_") {
+			env = append(env, v)
+		}
+	}
+	return env
+}

@@ -1,0 +1,20 @@
+// Package sim is the proof room: whole worlds of orders, services, partner companies and a broker in one goroutine
+// each, in virtual time, with faults drawn from a seed. It drives the code that ships: the pure cores of order,
+// payment, delivery and kitchen through [durable.Cell] over the model store. Only what is outside the services'
+// walls is a model of its own: the network, the broker, the customers and the partner companies, which keep their
+// books in plain Go.
+//
+// It promises:
+//
+//   - The same [Config] gives the same steps and the same trace hash, on any machine and with any number of workers.
+//   - Every violation comes with the seed of its world and a command that replays exactly that world.
+//   - An invariant is checked at the moment it can break: at every commit, send, answer, claim and entry of the
+//     companies' books; and over everything when the world has come to rest.
+//   - A run that is big enough and did not see every fault fire, every edge of the order's graph taken and every
+//     effect retried is a failure too.
+//
+// It never reads the wall clock, never starts a goroutine inside a world, and never depends on map order.
+//
+// What it does not show: real stores, real brokers and real processes (levels 2 and 3), and the executor
+// [durable.Runner], whose place the instances here take.
+package sim
