@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/tiffin-food/tiffin/internal/wire"
 )
@@ -159,11 +160,18 @@ func Each[T any](ctx context.Context, c *Client, path string, each func(T) bool)
 
 // next is the path of the next page in a Link header.
 func next(link string) string {
-	target, rel, ok := strings.Cut(link, ">")
-	if !ok || !strings.Contains(rel, `rel="next"`) {
-		return ""
+	for link != "" {
+		target, rest, ok := strings.Cut(link, ">")
+		if !ok {
+			return ""
+		}
+		params, after, _ := strings.Cut(rest, ",")
+		if strings.Contains(params, `rel="next"`) {
+			return strings.TrimPrefix(strings.TrimSpace(target), "<")
+		}
+		link = after
 	}
-	return strings.TrimPrefix(strings.TrimSpace(target), "<")
+	return ""
 }
 
 // StatusEvent is one event of an order's stream.
@@ -174,19 +182,36 @@ type StatusEvent struct {
 }
 
 // Watch calls each for every status of the order, those of the past first, until the order is settled, each
-// returns false, or ctx ends. A stream that breaks is taken up where it broke.
+// returns false, or ctx ends. A stream that breaks is taken up where it broke: after a moment, and the next one later,
+// so that a server that ends every stream at once is not asked without a pause.
 func (c *Client) Watch(ctx context.Context, id string, each func(StatusEvent) bool) error {
 	last := ""
+	wait := watchAgain
 	for {
+		before := last
 		over, err := c.stream(ctx, id, &last, each)
 		if over || err != nil {
 			return err
 		}
-		if ctx.Err() != nil {
+		if last != before {
+			wait = watchAgain
+		}
+		again := time.NewTimer(wait)
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			again.Stop()
 			return ctx.Err()
 		}
+		wait = min(2*wait, watchAgainMost)
 	}
 }
+
+// How long Watch waits before it takes up a broken stream: at first, and after many that brought nothing.
+const (
+	watchAgain     = 50 * time.Millisecond
+	watchAgainMost = 2 * time.Second
+)
 
 // maxEvent is how many bytes one event may have.
 const maxEvent = 1 << 20

@@ -62,7 +62,7 @@ func Read(r io.Reader) (File, error) {
 	dec := json.NewDecoder(io.LimitReader(r, maxFile))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&f); err != nil {
-		return f, fmt.Errorf("data file, at byte %d: %w", dec.InputOffset(), err)
+		return f, fmt.Errorf("data file, at byte %d: %w", place(err, dec.InputOffset()), err)
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return f, fmt.Errorf("data file, at byte %d: something follows the data", dec.InputOffset())
@@ -76,6 +76,19 @@ func Read(r io.Reader) (File, error) {
 		}
 	}
 	return f, nil
+}
+
+// place is where in the file the error is: where it says so itself, else where the reader was.
+func place(err error, reader int64) int64 {
+	var syntax *json.SyntaxError
+	var kind *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &syntax):
+		return syntax.Offset
+	case errors.As(err, &kind):
+		return kind.Offset
+	}
+	return reader
 }
 
 // Result counts what an import did.

@@ -76,6 +76,9 @@ const (
 	report    = "report:" // + status
 )
 
+// known are the statuses that the transport company reports; whatever else it says is not passed on.
+var known = []wire.Status{wire.DriverAvailable, wire.InTransit, wire.Delivered}
+
 type step struct {
 	State
 	m       Machine
@@ -244,7 +247,7 @@ func (x *step) told(e durable.Event) error {
 
 // news takes one status of the company, however it came, and passes it on.
 func (x *step) news(s wire.Status) error {
-	if x.Cancel == Cancelled || x.has(s) {
+	if x.Cancel == Cancelled || x.has(s) || !slices.Contains(known, s) {
 		return durable.ErrIgnored
 	}
 	if x.Cancel == CancelAsked {

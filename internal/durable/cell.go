@@ -11,60 +11,6 @@ import (
 	"github.com/tiffin-food/tiffin/internal/planted"
 )
 
-// Terms are what the bookkeeping needs to know of its surroundings.
-type Terms struct {
-	Owner      string        // this instance, in leases
-	Lease      time.Duration // how long an instance may be silent before others take its work over
-	FlushAfter time.Duration // how long what is merely tidier on disk (sent-marks) may wait for a save to ride on
-	Exclusive  bool          // of the store
-}
-
-// ActKind says what the executor of a cell is to do next.
-type ActKind uint8
-
-// The acts.
-const (
-	ActNone  ActKind = iota // wait: for an event, a result, or Wake
-	ActLoad                 // read the record; report with Loaded
-	ActSave                 // create (Version 1) or save the record; report with Saved
-	ActSend                 // carry the effect out; report with Sent. May run beside other acts
-	ActReply                // tell who brought the event of Token what became of it
-)
-
-// Act is one thing to do.
-type Act struct {
-	Kind   ActKind
-	Record Record // ActSave
-	Owed   Owed   // ActSend
-	Key    string // ActSend: the idempotency key, the same for every attempt
-	Reply  Reply  // ActReply
-}
-
-// Reply tells what became of an event. Err nil: it is applied (now, or before under the same id) and on disk.
-type Reply struct {
-	Token uint64
-	Err   error
-}
-
-// Outcome is what carrying out an effect came to.
-type Outcome struct {
-	Verdict Verdict
-	Body    []byte // Done: what the other side answered
-	Status  int
-	Detail  string        // Refused, Retry: why
-	After   time.Duration // Retry: not before, where the other side said so
-}
-
-// Verdict classifies an outcome.
-type Verdict uint8
-
-// The verdicts.
-const (
-	Retry    Verdict = iota // nobody knows, or not now: the same again under the same id
-	Accepted                // carried out
-	Rejected                // never will be
-)
-
 // Cell is the bookkeeping of one record: which events wait, what is being saved, which effects are under way. It
 // does no I/O: Next names the next act, and Loaded, Saved and Sent take the results. One executor drives a cell
 // at a time; a cell is not safe for concurrent use.
@@ -483,8 +429,7 @@ func (c *Cell[S]) unparkNow(name string, now time.Time) error {
 func (c *Cell[S]) Loaded(r Record, err error, now time.Time) {
 	c.phase = idle
 	if err == nil {
-		c.remember()
-		mine := c.mine
+		mine := c.ours()
 		if c.loaded && r.Version == c.rec.Version {
 			c.stale = false // memory is the same, or tidier
 		} else {
@@ -564,7 +509,7 @@ func (c *Cell[S]) Saved(err error, now time.Time) {
 
 // forget drops what is known of the record; it is read again before anything else.
 func (c *Cell[S]) forget() {
-	c.remember()
+	c.mine = c.ours()
 	var zero S
 	c.rec, c.state, c.loaded, c.dirty, c.foreign, c.stale = Record{}, zero, false, false, nil, true
 	if len(c.queue) > 0 {
@@ -572,14 +517,16 @@ func (c *Cell[S]) forget() {
 	}
 }
 
-// remember notes what is ours to carry out before the record is read again: another instance that has written to it
-// since leaves that to us, and would otherwise be thought to have it in hand.
-func (c *Cell[S]) remember() {
+// ours are the effects that we have in hand, or had: another instance that has written to the record since leaves
+// them to us, and would otherwise be thought to carry them out.
+func (c *Cell[S]) ours() []string {
+	mine := slices.Clip(c.mine)
 	for _, o := range c.rec.Owed {
 		if _, theirs := c.foreign[o.ID]; !theirs {
-			c.mine = append(c.mine, o.ID)
+			mine = append(mine, o.ID)
 		}
 	}
+	return mine
 }
 
 // failed ends a turn that somebody waits for with the error, and puts off one of our own.
@@ -640,26 +587,4 @@ func bounded(s string) string {
 		s = string(bytes.ToValidUTF8([]byte(s[:most]), nil)) + "…"
 	}
 	return s
-}
-
-// First and longest wait between attempts.
-const (
-	backoffFirst = 200 * time.Millisecond
-	backoffMost  = 30 * time.Second
-)
-
-// backoff is the wait before the attempt after the given one: doubling from backoffFirst to backoffMost, times a
-// jitter between ½ and 1 that is drawn from id and attempt, so that records spread and a history repeats.
-func backoff(id string, attempt int) time.Duration {
-	d := backoffMost
-	if attempt < 8 {
-		d = min(d, backoffFirst<<attempt)
-	}
-	h := uint64(14695981039346656037) // FNV-1a
-	for i := range len(id) {
-		h = (h ^ uint64(id[i])) * 1099511628211
-	}
-	h = (h ^ uint64(attempt)) * 1099511628211
-	h = (h ^ h>>32) * 1099511628211 // the attempt reaches every bit
-	return d/2 + time.Duration((h>>16)%uint64(d/2))
 }

@@ -30,8 +30,8 @@ type Options struct {
 	Executor Executor
 	Log      *slog.Logger
 	Lease    time.Duration // by the clock; 30 s
-	Flush    time.Duration // how long sent-marks wait for a save to ride on, by the clock; 5 s
-	Hot      int           // records kept in memory; 20,000
+	Flush    time.Duration // how long sent-marks wait for a save to ride on, by the clock; 1 s
+	Hot      int           // records kept in memory; 5,000
 	Sends    int           // effects carried out at once; 256
 }
 
@@ -69,10 +69,10 @@ func NewRunner[S any](m Machine[S], opt Options) *Runner[S] {
 		opt.Lease = 30 * time.Second
 	}
 	if opt.Flush == 0 {
-		opt.Flush = 5 * time.Second
+		opt.Flush = time.Second
 	}
 	if opt.Hot == 0 {
-		opt.Hot = 20_000
+		opt.Hot = 5_000
 	}
 	if opt.Sends == 0 {
 		opt.Sends = 256
@@ -238,25 +238,36 @@ func (r *Runner[S]) bring(ctx context.Context, id string, deliver func(*Cell[S],
 // View reads the record's committed state: never older than what any earlier answer of this runner showed, and
 // never older than the store's where others write to it too. ErrNotFound.
 func (r *Runner[S]) View(ctx context.Context, id string) (Applied[S], error) {
-	if r.terms.Exclusive {
-		r.mu.Lock()
-		s := r.cells[id]
-		r.mu.Unlock()
-		if s != nil {
-			s.mu.Lock()
-			state, version, ok := s.cell.State()
-			s.mu.Unlock()
-			if ok {
-				return Applied[S]{state, version}, nil
-			}
-		}
+	if a, ok := r.hot(id); ok {
+		return a, nil
 	}
 	rec, err := r.opt.Store.Load(ctx, id)
+	if a, ok := r.hot(id); ok { // meanwhile: and the store may be ahead of it by a save whose end it has not heard of
+		return a, nil
+	}
 	if err != nil {
 		return Applied[S]{}, err
 	}
 	state, err := r.machine.Decode(rec.State)
 	return Applied[S]{state, rec.Version}, err
+}
+
+// hot is the record's committed state where it is in memory and nobody else writes to the store. Who reads must not
+// be shown more, or it would be shown less the next time.
+func (r *Runner[S]) hot(id string) (Applied[S], bool) {
+	if !r.terms.Exclusive {
+		return Applied[S]{}, false
+	}
+	r.mu.Lock()
+	s := r.cells[id]
+	r.mu.Unlock()
+	if s == nil {
+		return Applied[S]{}, false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	state, version, ok := s.cell.State()
+	return Applied[S]{state, version}, ok
 }
 
 // Record reads the whole record as the store has it, with what it owes: for inspection.
@@ -277,6 +288,9 @@ func (r *Runner[S]) List(ctx context.Context, before string, limit int) ([]Appli
 			return nil, nil, fmt.Errorf("%s %s: %w", r.opt.Name, rec.ID, err)
 		}
 		states[i] = Applied[S]{state, rec.Version}
+		if a, ok := r.hot(rec.ID); ok {
+			states[i] = a
+		}
 	}
 	return states, records, nil
 }
@@ -304,7 +318,9 @@ func (r *Runner[S]) execute(s *seat[S]) {
 		switch act.Kind {
 		case ActNone:
 			s.driven = false
-			r.setAlarm(s)
+			if !r.dismiss(s) {
+				r.setAlarm(s)
+			}
 			return
 		case ActReply:
 			if ch := s.waiting[act.Reply.Token]; ch != nil {

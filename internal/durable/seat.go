@@ -67,6 +67,26 @@ func (r *Runner[S]) recall(id string) {
 	r.rise(s)
 }
 
+// dismiss forgets a record that has nothing left to do and says whether it did: most are finished then, and are read
+// from the store if they are wanted again. s.mu is held.
+func (r *Runner[S]) dismiss(s *seat[S]) bool {
+	if !s.cell.Idle() || !s.cell.Record().Due.IsZero() || len(s.watchers) > 0 || len(s.waiting) > 0 {
+		return false
+	}
+	_, _, exists := s.cell.State()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if exists && len(r.cells) < r.opt.Hot/2 {
+		return false // there is room
+	}
+	s.gone = true
+	if s.alarm != nil {
+		s.alarm.Stop()
+	}
+	delete(r.cells, s.cell.ID())
+	return true
+}
+
 // cool forgets a few idle cells that were not touched since it last came by. r.mu is held.
 func (r *Runner[S]) cool() {
 	for range min(len(r.cold), 32) {

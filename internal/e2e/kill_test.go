@@ -46,6 +46,7 @@ var menus = map[string]string{
 // killed with SIGKILL at moments that the seed draws and started again on the same data, and in the end every 202
 // was kept, every order has ended, every cent is accounted for, and nobody ever saw anything go back.
 func TestKill(t *testing.T) {
+	t.Parallel()
 	kills := 20
 	if testing.Short() {
 		kills = 3
@@ -65,23 +66,29 @@ func TestKill(t *testing.T) {
 		}
 	}()
 
-	began, beforeReady := time.Now(), 0
+	began, stumbles, stops := time.Now(), 0, 0
 	for range kills {
-		if draw.IntN(4) == 0 {
-			beforeReady++
+		switch draw.IntN(5) {
+		case 0:
+			stumbles++
 			s.stumble(time.Duration(draw.IntN(150)) * time.Millisecond)
+		case 1:
+			stops++
+			s.rise()
+			s.await(draw.IntN(100))
+			s.fall(true)
 		}
 		s.rise()
-		s.await(draw.IntN(400))
-		s.fall()
+		s.await(draw.IntN(500))
+		s.fall(false)
 	}
 	s.rise()
 	close(stop)
 	<-gathered
 	placed := time.Since(began)
 	living.Wait() // until each has seen its order's end
-	t.Logf("%d orders, %d kills, %d more before it was ready; orders came for %.1f s, the last one ended after %.1f s",
-		len(all), kills, beforeReady, placed.Seconds(), time.Since(began).Seconds())
+	t.Logf("%d orders, %d kills, %d more at a start, %d clean stops; orders came for %.1f s, the last one ended after %.1f s",
+		len(all), kills, stumbles, stops, placed.Seconds(), time.Since(began).Seconds())
 	for _, g := range all {
 		if !g.over() {
 			g.tell()
@@ -109,13 +116,13 @@ func TestKill(t *testing.T) {
 // stumble starts the system and kills it after a moment, whether it is ready by then or not. A timer, because nothing
 // that a process says before it is ready could tell when.
 func (s *siege) stumble(after time.Duration) {
-	p := start(s.t, append([]string{"up", "--listen", "127.0.0.1:0", "--data", s.data}, s.args...)...)
+	p := start(s.t, upSign, append([]string{"up", "--listen", "127.0.0.1:0", "--data", s.data}, s.args...)...)
 	<-time.After(after)
 	p.kill()
 	p.mustBeCalm()
 }
 
-// invite sends guests at a steady pace until stop is closed.
+// invite sends guests at a steady pace until stop is closed, or the test has failed.
 func (s *siege) invite(seed uint64, guests chan<- *guest, stop <-chan struct{}) {
 	defer close(guests)
 	draw := rand.New(rand.NewPCG(seed, 1))
@@ -128,6 +135,8 @@ func (s *siege) invite(seed uint64, guests chan<- *guest, stop <-chan struct{}) 
 		select {
 		case <-pace.C:
 		case <-stop:
+			return
+		case <-s.ctx.Done():
 			return
 		}
 		g := &guest{siege: s, key: fmt.Sprintf("siege-%d-%d", seed, n)}
@@ -154,6 +163,8 @@ func (s *siege) invite(seed uint64, guests chan<- *guest, stop <-chan struct{}) 
 		select {
 		case guests <- g:
 		case <-stop:
+			return
+		case <-s.ctx.Done():
 			return
 		}
 	}

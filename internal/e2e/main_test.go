@@ -41,7 +41,7 @@ func build() (string, error) {
 		return "", err
 	}
 	path := filepath.Join(folder, "tiffin")
-	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", path, "../../cmd/tiffin").CombinedOutput() //nolint:gosec // our own program
+	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", path, "../../cmd/tiffin").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
 	}

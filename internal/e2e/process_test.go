@@ -24,28 +24,31 @@ const patience = 60 * time.Second
 type process struct {
 	t     *testing.T
 	cmd   *exec.Cmd
-	ready chan struct{} // closed when it says that it is
-	ended chan struct{} // closed when it has, and all that it said was read
+	sign  string        // what it says when it is ready
+	ready chan struct{} // closed then
+	ended chan struct{} // closed when it has ended, and all that it said was read
 
-	mu  sync.Mutex
-	url string
-	err []string // the lines of its standard error
+	mu    sync.Mutex
+	url   string   // what follows the sign
+	lines []string // of its output and its standard error
 }
 
-// start runs tiffin with args on a free port; what it leaves behind when the test ends is killed.
-func start(t *testing.T, args ...string) *process {
+// start runs tiffin with args; it is ready when it says sign, and killed when the test ends.
+func start(t *testing.T, sign string, args ...string) *process {
 	t.Helper()
 	p := &process{
-		t: t, cmd: exec.Command(tiffin(t), args...), //nolint:gosec // our own program
-		ready: make(chan struct{}), ended: make(chan struct{}),
+		t: t, cmd: exec.Command(tiffin(t), args...),
+		sign: sign, ready: make(chan struct{}), ended: make(chan struct{}),
 	}
-	p.cmd.Env = environment()
-	endsWithTest(p.cmd)
-	said, err := p.cmd.StderrPipe()
+	said, says, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer says.Close() //nolint:errcheck // the process has its own
+	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = environment(), says, says
+	endsWithTest(p.cmd)
 	if err := p.cmd.Start(); err != nil {
+		_ = said.Close()
 		t.Fatal(err)
 	}
 	go p.listen(said)
@@ -53,28 +56,32 @@ func start(t *testing.T, args ...string) *process {
 	return p
 }
 
+// upSign is what `tiffin up` says when it is ready, before its address.
+const upSign = " is ready at "
+
 // up is a system of its own on the data folder, ready for requests.
 func up(t *testing.T, data string, args ...string) *process {
 	t.Helper()
-	p := start(t, append([]string{"up", "--listen", "127.0.0.1:0", "--data", data}, args...)...)
+	p := start(t, upSign, append([]string{"up", "--listen", "127.0.0.1:0", "--data", data}, args...)...)
 	p.awaitReady()
 	return p
 }
 
 // listen reads what the process says, and then its end.
-func (p *process) listen(said io.Reader) {
+func (p *process) listen(said io.ReadCloser) {
 	lines := bufio.NewScanner(said)
-	for lines.Scan() {
+	for ready := false; lines.Scan(); {
 		line := lines.Text()
 		p.mu.Lock()
-		p.err = append(p.err, line)
-		_, rest, ready := strings.Cut(line, " is ready at ")
-		if ready && p.url == "" {
+		p.lines = append(p.lines, line)
+		if _, rest, found := strings.Cut(line, p.sign); found && !ready {
+			ready = true
 			p.url, _, _ = strings.Cut(rest, " ")
 			close(p.ready)
 		}
 		p.mu.Unlock()
 	}
+	_ = said.Close()
 	_ = p.cmd.Wait() // ProcessState tells
 	close(p.ended)
 }
@@ -97,11 +104,11 @@ func (p *process) address() string {
 	return p.url
 }
 
-// said is what it has written to standard error so far.
+// said is what it has written so far.
 func (p *process) said() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return strings.Join(p.err, "\n")
+	return strings.Join(p.lines, "\n")
 }
 
 // kill is kill -9. It returns when the process is gone.
@@ -165,7 +172,7 @@ func run(t *testing.T, args ...string) result {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	var out, errOut bytes.Buffer
-	cmd := exec.CommandContext(ctx, tiffin(t), args...) //nolint:gosec // our own program
+	cmd := exec.CommandContext(ctx, tiffin(t), args...)
 	cmd.Env, cmd.Stdout, cmd.Stderr = environment(), &out, &errOut
 	cmd.Dir = t.TempDir() // what it leaves without being told where, it leaves there
 	err := cmd.Run()

@@ -20,6 +20,7 @@ import (
 // TestGracefulShutdown: SIGTERM under load cuts no request that was taken on, ends with 0 and leaves nothing behind
 // that the next start does not take up.
 func TestGracefulShutdown(t *testing.T) {
+	t.Parallel()
 	const (
 		answered = 40 // before the signal
 		held     = 8  // taken on before the signal, and sent to their end only after it
@@ -47,19 +48,25 @@ func TestGracefulShutdown(t *testing.T) {
 	for i := range 4 {
 		shoppers.Go(func() { s.shop(i) })
 	}
-	for range answered {
-		<-s.some
+	await := func(n int, what <-chan struct{}) {
+		t.Helper()
+		for range n {
+			select {
+			case <-what:
+			case <-ctx.Done():
+				t.Fatal("nothing happens any more")
+			}
+		}
 	}
-	release := make(chan struct{})
+	await(answered, s.some)
+	release, begun := make(chan struct{}), make(chan struct{}, held)
 	slow := make(chan *post, held)
-	var taken sync.WaitGroup
-	taken.Add(held)
 	for i := range held {
 		go func() {
-			slow <- s.post(&slowBody{text: s.wish(ada), begun: taken.Done, release: release}, fmt.Sprintf("held-%d", i))
+			slow <- s.post(&slowBody{text: s.wish(ada), begun: begun, release: release}, fmt.Sprintf("held-%d", i))
 		}()
 	}
-	taken.Wait()
+	await(held, begun)
 
 	p.terminate()
 	select {
@@ -204,7 +211,7 @@ func (s *shop) take(p *post) {
 // slowBody is a body that says when it is asked for, and is not sent before release.
 type slowBody struct {
 	text    []byte
-	begun   func()
+	begun   chan<- struct{}
 	release <-chan struct{}
 	read    bool
 }
@@ -212,7 +219,7 @@ type slowBody struct {
 func (b *slowBody) Read(into []byte) (int, error) {
 	if !b.read {
 		b.read = true
-		b.begun()
+		b.begun <- struct{}{}
 		<-b.release
 	}
 	n := copy(into, b.text)

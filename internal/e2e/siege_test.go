@@ -49,16 +49,21 @@ func (s *siege) rise() {
 	close(s.open)
 }
 
-// fall kills it, now. The guests are told first: a connection that breaks while nobody was told is a bug.
-func (s *siege) fall() {
+// fall ends it with kill -9, or with SIGTERM where it is to be asked. The guests are told first: a connection that
+// breaks while nobody was told is a bug.
+func (s *siege) fall(asked bool) {
 	s.t.Helper()
 	s.mu.Lock()
 	p := s.proc
 	s.proc, s.open = nil, make(chan struct{})
 	close(s.gone)
 	s.mu.Unlock()
-	p.kill()
-	p.mustBeCalm()
+	if asked {
+		p.stop()
+	} else {
+		p.kill()
+		p.mustBeCalm()
+	}
 	for len(s.signals) > 0 {
 		<-s.signals
 	}

@@ -57,6 +57,9 @@ const (
 	report    = "report:" // + status
 )
 
+// known are the statuses that a restaurant reports; whatever else it says is not passed on.
+var known = []wire.Status{wire.CookingMeal, wire.CookingDone, wire.PickedUp}
+
 type step struct {
 	State
 	m       Machine
@@ -203,7 +206,7 @@ func (x *step) told(e durable.Event) error {
 
 // news takes one status of the restaurant, however it came, and passes it on.
 func (x *step) news(s wire.Status) error {
-	if x.Released || x.has(s) {
+	if x.Released || x.has(s) || !slices.Contains(known, s) {
 		return durable.ErrIgnored
 	}
 	x.Silences = 0

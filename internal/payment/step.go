@@ -25,6 +25,7 @@ type State struct {
 	History    []wire.Moment `json:"history,omitempty"`
 	Seen       []wire.Status `json:"-"`
 	Created    time.Time     `json:"created"`
+	Denied     bool          `json:"denied,omitempty"` // the company refused the request for the charge
 	Reason     string        `json:"reason,omitempty"`
 }
 
@@ -128,7 +129,7 @@ func (x *step) apply(e durable.Event) error {
 	case charge + durable.Done, refund + durable.Done:
 		return x.answered(e)
 	case charge + durable.Refused:
-		return x.news(wire.PaymentFailed, x.Trans)
+		return x.refused(e)
 	case silence + durable.Due:
 		if !x.waiting() {
 			return durable.ErrIgnored
@@ -138,7 +139,12 @@ func (x *step) apply(e durable.Event) error {
 		return nil
 	case askCard + durable.Done:
 		return x.answered(e)
-	case askCard + durable.Refused, askCard + durable.GaveUp: // it may not know the order yet: the request is on its way
+	case askCard + durable.Refused:
+		if x.Denied { // it refused the request, and knows of no charge: that is its no
+			return x.news(wire.PaymentFailed, "")
+		}
+		return durable.ErrIgnored // it may not know the order yet: the request is on its way
+	case askCard + durable.GaveUp:
 		return durable.ErrIgnored
 	}
 	return fmt.Errorf("a payment does not know the event %s: %s", e.Type, e.Body)
@@ -193,6 +199,21 @@ func (x *step) unbillable(e durable.Event) error {
 	return nil
 }
 
+// refused: the card company will not take the request. An earlier attempt may have gone through all the same, its
+// answer lost: so it is asked before this counts as its no.
+func (x *step) refused(e durable.Event) error {
+	var r durable.Rejection
+	if err := e.Into(&r); err != nil {
+		return err
+	}
+	if x.Phase != Charging {
+		return durable.ErrIgnored
+	}
+	x.Denied, x.Reason = true, r.Detail
+	x.ask()
+	return nil
+}
+
 // answered takes what the card company says it has done, in answer to a command or a question.
 func (x *step) answered(e durable.Event) error {
 	var b wire.BillingState
@@ -216,6 +237,14 @@ func (x *step) news(s wire.Status, trans string) error {
 			x.giveBack()
 		}
 		return nil
+	case s == wire.PaymentPaid && x.Phase == Failed:
+		// It has said no, and nobody waits for the meal: what moves after that goes back.
+		x.Phase = Paid
+		if trans != "" {
+			x.Trans = trans
+		}
+		x.giveBack()
+		return nil
 	case s == wire.PaymentFailed && x.Phase == Charging:
 		x.Phase = Failed
 		x.owe(durable.Drop(silence), durable.Drop(askCard), durable.Drop(charge))
@@ -224,7 +253,9 @@ func (x *step) news(s wire.Status, trans string) error {
 	case s == wire.Reimbursed && x.Refund == RefundOwed:
 		x.Refund = Refunded
 		x.owe(durable.Drop(silence), durable.Drop(askCard))
-		x.tell(wire.Reimbursed)
+		if x.told(wire.PaymentPaid) { // else nobody knows of the money
+			x.tell(wire.Reimbursed)
+		}
 		return nil
 	}
 	return durable.ErrIgnored
@@ -272,6 +303,10 @@ func (x *step) ask() {
 
 func (x *step) silenceTimer() durable.Effect {
 	return durable.Timer(silence, x.at.Add(min(maxSilence, x.m.Silence<<min(x.Silences, 10))))
+}
+
+func (x *step) told(s wire.Status) bool {
+	return slices.ContainsFunc(x.History, func(m wire.Moment) bool { return m.Status == s })
 }
 
 // tell reports a status to whoever asked for the payment.

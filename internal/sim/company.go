@@ -19,18 +19,14 @@ type company struct {
 func (c *company) down() bool { return c.w.now < c.downUntil && c.w.now < c.w.quiet }
 
 // callback tells a service about a status, until it answers 2xx.
-func (c *company) callback(to, op string, body any, after time.Duration) {
-	b, err := json.Marshal(body)
-	if err != nil {
-		c.w.fail(0, "callback: %v", err)
-		return
-	}
+func (c *company) callback(to, op, body string) {
 	times := 1
 	if c.w.fault(RepeatCallback) {
 		times = 2 + c.w.rng.IntN(9)
 	}
+	after := time.Duration(0)
 	for range times {
-		c.w.after(after, func() { c.callUntilHeard(to, op, b, 0) })
+		c.w.after(after, func() { c.callUntilHeard(to, op, []byte(body), 0) })
 		after += c.w.between(0, time.Minute)
 	}
 }
@@ -90,9 +86,8 @@ type card struct {
 }
 
 func (c *card) state(a *account) answer {
-	return answer{status: 202, body: marshal(wire.BillingState{
-		CallerID: a.order, TransactionID: a.trans, Status: a.status, Amount: a.amount,
-	})}
+	return answer{status: 202, body: []byte(`{"caller_id":"` + a.order + `","transaction_id":"` + a.trans +
+		`","status":"` + string(a.status) + `","amount":` + a.amount.String() + `}`)}
 }
 
 func (c *card) serve(r *call) answer {
@@ -101,17 +96,17 @@ func (c *card) serve(r *call) answer {
 	}
 	switch r.op {
 	case "POST /billings":
-		var b wire.BillingRequest
-		if err := json.Unmarshal(r.body, &b); err != nil {
-			return refuse(422, err.Error())
+		asked, err := amount(r.body, "amount")
+		if err != nil || field(r.body, "currency") != wire.Euro {
+			c.w.fail(2, "the card company was asked to charge %s", r.body)
 		}
-		return c.bill(b, r.key)
+		return c.bill(field(r.body, "caller_id"), asked, r.key)
 	case "POST /billings/reimburse":
-		var b wire.RefundRequest
-		if err := json.Unmarshal(r.body, &b); err != nil {
-			return refuse(422, err.Error())
+		asked, err := amount(r.body, "amount")
+		if err != nil || field(r.body, "currency") != wire.Euro {
+			c.w.fail(3, "the card company was asked to refund %s", r.body)
 		}
-		return c.giveBack(b, r.key)
+		return c.giveBack(field(r.body, "caller_id"), field(r.body, "transaction_id"), asked, r.key)
 	}
 	id, _ := cut(r.op, "GET /billings/", "")
 	if a := c.accounts[id]; a != nil {
@@ -123,16 +118,16 @@ func (c *card) serve(r *call) answer {
 }
 
 // bill takes a request to charge: once for each caller's id.
-func (c *card) bill(b wire.BillingRequest, key string) answer {
+func (c *card) bill(order string, asked wire.Decimal, key string) answer {
 	w := c.w
-	if a := c.accounts[b.CallerID]; a != nil {
+	if a := c.accounts[order]; a != nil {
 		a.once(w, c.name, "charge "+a.order, key)
 		if a.declined {
 			return refuse(402, "declined")
 		}
 		return c.state(a)
 	}
-	a := &account{order: b.CallerID, amount: b.Amount, trans: w.fresh(), status: wire.Pending}
+	a := &account{order: order, amount: asked, trans: w.fresh(), status: wire.Pending}
 	a.once(w, c.name, "charge "+a.order, key)
 	c.accounts[a.order] = a
 	c.pages = append(c.pages, a)
@@ -156,9 +151,9 @@ func (c *card) bill(b wire.BillingRequest, key string) answer {
 		c.report(a)
 	}
 	if w.fault(EarlyCallback) {
+		slow := c.state(a)
+		slow.delay = w.between(0, timeout)
 		decide()
-		slow := answer{status: 202, body: marshal(wire.BillingState{
-			CallerID: a.order, TransactionID: a.trans, Status: wire.Pending, Amount: a.amount}), delay: w.between(0, timeout)}
 		return slow
 	}
 	w.after(wait, decide)
@@ -168,14 +163,14 @@ func (c *card) bill(b wire.BillingRequest, key string) answer {
 func (c *card) report(a *account) {
 	if !a.silent {
 		c.callback(wire.PaymentService, "POST /v1/payments/callback",
-			wire.PaymentCallback{Status: a.status, CallerID: a.order, TransactionID: a.trans}, 0)
+			`{"status":"`+string(a.status)+`","caller_id":"`+a.order+`","transaction_id":"`+a.trans+`"}`)
 	}
 }
 
 // giveBack refunds, once for each caller's id, whatever amount it is told.
-func (c *card) giveBack(b wire.RefundRequest, key string) answer {
+func (c *card) giveBack(order, trans string, asked wire.Decimal, key string) answer {
 	w := c.w
-	a := c.accounts[b.CallerID]
+	a := c.accounts[order]
 	if a == nil {
 		return refuse(404, "no such billing")
 	}
@@ -186,17 +181,17 @@ func (c *card) giveBack(b wire.RefundRequest, key string) answer {
 		return refuse(409, "nothing was charged")
 	case a.refund:
 		return c.state(a)
-	case b.Amount != a.amount:
-		w.fail(3, "a refund of %v was asked for %s, and %v was charged", b.Amount, a.order, a.amount)
-	case b.TransactionID != a.trans:
-		w.fail(3, "a refund of transaction %s was asked for %s, which is %s", b.TransactionID, a.order, a.trans)
+	case asked != a.amount:
+		w.fail(3, "a refund of %v was asked for %s, and %v was charged", asked, a.order, a.amount)
+	case trans != a.trans:
+		w.fail(3, "a refund of transaction %s was asked for %s, which is %s", trans, a.order, a.trans)
 	}
 	a.refund = true
 	done := func() {
 		a.status = wire.Reimbursed
 		a.refunds++
-		a.refunded += b.Amount
-		w.tell(c.name, "refunds", a.order, "", int64(b.Amount))
+		a.refunded += asked
+		w.tell(c.name, "refunds", a.order, "", int64(asked))
 		c.report(a)
 	}
 	if w.oneIn(3) {

@@ -2,9 +2,9 @@ package sim
 
 import (
 	"fmt"
-	"io"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/tiffin-food/tiffin/internal/order"
 	"github.com/tiffin-food/tiffin/internal/wire"
@@ -112,18 +112,20 @@ func (c *Coverage) missing() []string {
 	return m
 }
 
-// Write tells the counts, in a fixed order.
-func (c *Coverage) Write(out io.Writer) {
+// String tells the counts, a line each, in a fixed order.
+func (c *Coverage) String() string {
+	var out strings.Builder
 	for f, n := range c.Faults {
-		fmt.Fprintf(out, "fault %-40s %12d\n", Fault(f), n)
+		fmt.Fprintf(&out, "fault %-40s %12d\n", Fault(f), n)
 	}
 	for k, n := range c.Edges {
-		fmt.Fprintf(out, "edge  %-40s %12d\n", order.Graph[k].From+" → "+order.Graph[k].To, n)
+		fmt.Fprintf(&out, "edge  %-40s %12d\n", order.Graph[k].From+" → "+order.Graph[k].To, n)
 	}
 	for _, k := range slices.Sorted(maps.Keys(c.Sent)) {
-		fmt.Fprintf(out, "sent  %-40s %12d, again %d\n", k, c.Sent[k], c.Retried[k])
+		fmt.Fprintf(&out, "sent  %-40s %12d, again %d\n", k, c.Sent[k], c.Retried[k])
 	}
 	for _, k := range slices.Sorted(maps.Keys(c.Seen)) {
-		fmt.Fprintf(out, "seen  %-40s %12d\n", k, c.Seen[k])
+		fmt.Fprintf(&out, "seen  %-40s %12d\n", k, c.Seen[k])
 	}
+	return out.String()
 }

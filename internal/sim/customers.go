@@ -41,7 +41,8 @@ func (c *customers) serve(op string) answer {
 	if strings.HasSuffix(op, "/address") {
 		what, body, status = "address", c.address, 200
 	}
-	id, _ := cut(op[strings.Index(op, "/v1/customers/"):], "/v1/customers/", "/"+what)
+	_, path, _ := strings.Cut(op, " ")
+	id, _ := cut(path, "/v1/customers/", "/"+what)
 	if c.unknown[id] == what {
 		return refuse(404, "no such customer")
 	}

@@ -25,18 +25,13 @@ type command struct {
 	event durable.Event
 }
 
-// callbackID is the identity of a company's news: the same news however often it comes.
-func callbackID(s wire.Status, more string) string {
-	id := "callback:" + string(s)
-	if more != "" {
-		id += ":" + more
+// about is the field of a body that says which record it is for.
+func about(body []byte, name string) (string, error) {
+	id := field(body, name)
+	if id == "" {
+		return "", &durable.Refusal{Code: durable.Invalid, Field: "body." + name, Detail: "missing"}
 	}
-	return id
-}
-
-// addressee is who a body is about.
-type addressee struct {
-	Metadata wire.Metadata `json:"metadata"`
+	return id, nil
 }
 
 func decode(body []byte, v any) error {
@@ -63,22 +58,22 @@ func placement(id, key string, sent []byte, p order.Place) (command, error) {
 func paymentCommand(op, key string, body []byte) (command, error) {
 	switch op {
 	case "POST /v1/payments", "POST /v1/payments/reimburse":
-		var b addressee
-		if err := decode(body, &b); err != nil {
+		id, err := about(body, "order_id")
+		if err != nil {
 			return command{}, err
 		}
 		if op == "POST /v1/payments" {
-			return command{id: b.Metadata.OrderID, begin: true,
+			return command{id: id, begin: true,
 				event: durable.Event{ID: key, Type: payment.EventRequest, Body: body}}, nil
 		}
-		return command{id: b.Metadata.OrderID, event: durable.Event{ID: key, Type: payment.EventReimburse, Body: body}}, nil
+		return command{id: id, event: durable.Event{ID: key, Type: payment.EventReimburse, Body: body}}, nil
 	case "POST /v1/payments/callback":
-		var b wire.PaymentCallback
-		if err := decode(body, &b); err != nil {
+		id, err := about(body, "caller_id")
+		if err != nil {
 			return command{}, err
 		}
-		return command{id: b.CallerID, event: durable.Event{
-			ID: callbackID(b.Status, b.TransactionID), Type: payment.EventCallback, Body: body,
+		return command{id: id, event: durable.Event{
+			ID: "callback:" + field(body, "status") + ":" + field(body, "transaction_id"), Type: payment.EventCallback, Body: body,
 		}}, nil
 	}
 	if id, ok := cut(op, "POST /v1/payments/", "/ask"); ok {
@@ -93,12 +88,12 @@ func deliveryCommand(op, key string, body []byte, fresh string) (command, error)
 	case "POST /v1/deliveries":
 		return begin(delivery.EventRequest, key, body, fresh)
 	case "POST /v1/deliveries/callback":
-		var b wire.DeliveryCallback
-		if err := decode(body, &b); err != nil {
+		id, err := about(body, "delivery_id")
+		if err != nil {
 			return command{}, err
 		}
-		return command{id: b.DeliveryID, event: durable.Event{
-			ID: callbackID(b.Status, ""), Type: delivery.EventCallback, Body: body,
+		return command{id: id, event: durable.Event{
+			ID: "callback:" + field(body, "status"), Type: delivery.EventCallback, Body: body,
 		}}, nil
 	}
 	if id, ok := cut(op, "POST /v1/deliveries/", "/cancel"); ok {
@@ -121,12 +116,12 @@ func kitchenCommand(op, key string, body []byte, fresh string) (command, error) 
 	case "POST /v1/kitchen/release":
 		return begin(kitchen.EventRelease, key, body, fresh)
 	case "POST /v1/kitchen/callback":
-		var b wire.KitchenCallback
-		if err := decode(body, &b); err != nil {
+		id, err := about(body, "kitchen_id")
+		if err != nil {
 			return command{}, err
 		}
-		return command{id: b.KitchenID, event: durable.Event{
-			ID: callbackID(b.Status, ""), Type: kitchen.EventCallback, Body: body,
+		return command{id: id, event: durable.Event{
+			ID: "callback:" + field(body, "status"), Type: kitchen.EventCallback, Body: body,
 		}}, nil
 	}
 	if id, ok := cut(op, "POST /v1/kitchen/", "/ask"); ok {
@@ -138,8 +133,8 @@ func kitchenCommand(op, key string, body []byte, fresh string) (command, error) 
 // begin is a request that may begin a record of the order's under a fresh id. The id goes into the event, and
 // differs each time, so that the request as it was sent says whether two of them are the same.
 func begin(event, key string, body []byte, fresh string) (command, error) {
-	var b addressee
-	if err := decode(body, &b); err != nil {
+	order, err := about(body, "order_id")
+	if err != nil {
 		return command{}, err
 	}
 	named := make([]byte, 0, len(body)+len(fresh)+9)
@@ -147,7 +142,7 @@ func begin(event, key string, body []byte, fresh string) (command, error) {
 	named = append(named, fresh...)
 	named = append(named, `",`...)
 	named = append(named, body[1:]...)
-	return command{id: fresh, begin: true, key: b.Metadata.OrderID, event: durable.Event{
+	return command{id: fresh, begin: true, key: order, event: durable.Event{
 		ID: key, Type: event, Body: named, Hash: durable.Fingerprint(event, body),
 	}}, nil
 }
@@ -167,25 +162,25 @@ func failure(err error) answer {
 	return refuse(503, err.Error())
 }
 
-// success is an answer with v as its body.
-func success(status int, v any) answer {
+// accepted is a 202 with v as its body.
+func accepted(v any) answer {
 	body, err := json.Marshal(v)
 	if err != nil {
 		return refuse(500, err.Error())
 	}
-	return answer{status: status, body: body}
+	return answer{status: 202, body: body}
 }
 
 func paymentAnswer(op string, s payment.State) answer {
 	if op == "POST /v1/payments/callback" {
 		return answer{status: 201}
 	}
-	return success(202, wire.PaymentAnswer{Status: "requestReceived", OrderID: s.OrderID})
+	return accepted(wire.PaymentAnswer{Status: "requestReceived", OrderID: s.OrderID})
 }
 
 func deliveryAnswer(op string, s delivery.State) answer {
 	if op == "POST /v1/deliveries" {
-		return success(202, wire.DeliveryAnswer{
+		return accepted(wire.DeliveryAnswer{
 			DeliveryID: s.ID, Scheduled: s.Scheduled, Status: wire.DeliveryScheduled, Items: s.Items, Metadata: s.Metadata,
 		})
 	}
@@ -208,7 +203,7 @@ func verdict(s delivery.State) answer {
 
 func kitchenAnswer(op string, s kitchen.State) answer {
 	if op == "POST /v1/kitchen" {
-		return success(202, wire.KitchenAnswer{
+		return accepted(wire.KitchenAnswer{
 			KitchenID: s.ID, Scheduled: s.Scheduled, Status: wire.CookingScheduled, Items: s.Items, Metadata: s.Metadata,
 		})
 	}

@@ -56,14 +56,20 @@ func (w *world) show(who string, v view[order.State], asked int64) *sight {
 		w.fail(11, "%s shows version %d of order %s, and the store has %d", who, v.version, id, sh.rec.Version)
 	case v.version < asked:
 		w.fail(11, "%s shows version %d of order %s, and %d was shown before", who, v.version, id, asked)
-	case v.version == sh.rec.Version && v.state.Status != sh.state.Status:
-		w.fail(11, "%s shows order %s as %s, and the store has %s", who, id, v.state.Status, sh.state.Status)
+	case v.version == sh.rec.Version && !alike(&v.state, &sh.state):
+		w.fail(11, "%s shows order %s at version %d otherwise than the store: %+v, %+v", who, id, v.version, v.state, sh.state)
 	case !sh.state.Deleted && !extends(sh.state.History, v.state.History):
 		w.fail(11, "%s shows order %s with a history that is not its own: %v", who, id, v.state.History)
 	}
 	s.version = max(s.version, v.version)
 	w.tell(who, "shows "+string(v.state.Status), id, "", v.version)
 	return s
+}
+
+// alike says whether two states of an order look the same from outside.
+func alike(a, b *order.State) bool {
+	return a.Status == b.Status && len(a.History) == len(b.History) && a.Reason == b.Reason && a.KitchenID == b.KitchenID &&
+		a.DeliveryID == b.DeliveryID && a.CancelAsked == b.CancelAsked && a.Settled() == b.Settled()
 }
 
 // extends says whether the history goes on where the earlier one ended.

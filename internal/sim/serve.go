@@ -120,7 +120,7 @@ func (w *world) place(i *instance[order.State], c *call) {
 		case v.state.Deleted:
 			c.reply(refuse(409, "the order of this idempotency key was deleted"))
 		default:
-			a := success(202, v.state.FirstView())
+			a := accepted(v.state.FirstView())
 			a.shown = w.show(i.name, v, 0)
 			c.reply(a)
 		}

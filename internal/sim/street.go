@@ -1,7 +1,7 @@
 package sim
 
 import (
-	"encoding/json"
+	"strconv"
 	"time"
 
 	"github.com/tiffin-food/tiffin/internal/wire"
@@ -38,6 +38,18 @@ func (w *world) handOver(order string) {
 	})
 }
 
+// told is a company's answer: all that has happened so far.
+func told(idName, id string, cancelled bool, statuses []wire.Status) answer {
+	b := `{"` + idName + `":"` + id + `","cancelled":` + strconv.FormatBool(cancelled) + `,"statuses":[`
+	for k, s := range statuses {
+		if k > 0 {
+			b += ","
+		}
+		b += `"` + string(s) + `"`
+	}
+	return answer{status: 202, body: []byte(b + "]}")}
+}
+
 // trip is the transport company's page on one delivery.
 type trip struct {
 	books
@@ -60,14 +72,14 @@ type transport struct {
 }
 
 func (t *transport) state(x *trip) answer {
-	return answer{status: 202, body: marshal(wire.TransportState{DeliveryID: x.id, Cancelled: x.cancelled, Statuses: x.statuses})}
+	return told("delivery_id", x.id, x.cancelled, x.statuses)
 }
 
 func (t *transport) report(x *trip, s wire.Status) {
 	x.statuses = append(x.statuses, s)
 	t.w.tell(t.name, string(s), x.id, x.order, 0)
 	if !x.silent {
-		t.callback(wire.DeliveryService, "POST /v1/deliveries/callback", wire.DeliveryCallback{Status: s, DeliveryID: x.id}, 0)
+		t.callback(wire.DeliveryService, "POST /v1/deliveries/callback", `{"status":"`+string(s)+`","delivery_id":"`+x.id+`"}`)
 	}
 }
 
@@ -76,11 +88,7 @@ func (t *transport) serve(r *call) answer {
 		return refuse(503, "down")
 	}
 	if r.op == "POST /delivery-requests" {
-		var b wire.TransportRequest
-		if err := json.Unmarshal(r.body, &b); err != nil {
-			return refuse(422, err.Error())
-		}
-		return t.request(b, r.key)
+		return t.request(field(r.body, "delivery_id"), field(r.body, "order_id"), r.key)
 	}
 	if id, ok := cut(r.op, "GET /delivery-requests/", ""); ok && t.trips[id] != nil {
 		a := t.state(t.trips[id])
@@ -102,16 +110,16 @@ func (t *transport) serve(r *call) answer {
 	return refuse(404, "no such delivery request")
 }
 
-func (t *transport) request(b wire.TransportRequest, key string) answer {
+func (t *transport) request(id, order, key string) answer {
 	w := t.w
-	if x := t.trips[b.DeliveryID]; x != nil {
+	if x := t.trips[id]; x != nil {
 		x.once(w, t.name, "deliver "+x.id, key)
 		if x.refused {
 			return refuse(409, "nobody goes there")
 		}
 		return t.state(x)
 	}
-	x := &trip{id: b.DeliveryID, order: b.Metadata.OrderID}
+	x := &trip{id: id, order: order}
 	x.once(w, t.name, "deliver "+x.id, key)
 	t.trips[x.id] = x
 	t.pages = append(t.pages, x)
@@ -197,12 +205,12 @@ func (r *restaurant) report(x *ticket, s wire.Status) {
 	x.statuses = append(x.statuses, s)
 	r.w.tell(r.name, string(s), x.id, x.order, 0)
 	if !x.silent {
-		r.callback(wire.KitchenService, "POST /v1/kitchen/callback", wire.KitchenCallback{Status: s, KitchenID: x.id}, 0)
+		r.callback(wire.KitchenService, "POST /v1/kitchen/callback", `{"status":"`+string(s)+`","kitchen_id":"`+x.id+`"}`)
 	}
 }
 
 func (r *restaurant) state(x *ticket) answer {
-	return answer{status: 202, body: marshal(wire.CookingState{KitchenID: x.id, Cancelled: x.cancelled, Statuses: x.statuses})}
+	return told("kitchen_id", x.id, x.cancelled, x.statuses)
 }
 
 func (r *restaurant) serve(c *call) answer {
@@ -210,11 +218,7 @@ func (r *restaurant) serve(c *call) answer {
 		return refuse(503, "down")
 	}
 	if c.op == "POST /cooking-requests" {
-		var b wire.CookingRequest
-		if err := json.Unmarshal(c.body, &b); err != nil {
-			return refuse(422, err.Error())
-		}
-		return r.request(b, c.key)
+		return r.request(field(c.body, "kitchen_id"), field(c.body, "order_id"), c.key)
 	}
 	if id, ok := cut(c.op, "GET /cooking-requests/", ""); ok && r.tickets[id] != nil {
 		a := r.state(r.tickets[id])
@@ -232,16 +236,16 @@ func (r *restaurant) serve(c *call) answer {
 	return refuse(404, "no such cooking request")
 }
 
-func (r *restaurant) request(b wire.CookingRequest, key string) answer {
+func (r *restaurant) request(id, order, key string) answer {
 	w := r.w
-	if x := r.tickets[b.KitchenID]; x != nil {
+	if x := r.tickets[id]; x != nil {
 		x.once(w, r.name, "cook "+x.id, key)
 		if x.refused {
 			return refuse(409, "closed")
 		}
 		return r.state(x)
 	}
-	x := &ticket{id: b.KitchenID, order: b.Metadata.OrderID}
+	x := &ticket{id: id, order: order}
 	x.once(w, r.name, "cook "+x.id, key)
 	r.tickets[x.id] = x
 	r.pages = append(r.pages, x)
@@ -281,8 +285,9 @@ func (r *restaurant) request(b wire.CookingRequest, key string) answer {
 		})
 	}
 	if w.fault(EarlyCallback) {
+		a := r.state(x)
+		a.delay = w.between(0, timeout)
 		cook()
-		a := answer{status: 202, body: marshal(wire.CookingState{KitchenID: x.id}), delay: w.between(0, timeout)}
 		return a
 	}
 	w.after(w.between(time.Second, 5*time.Minute), cook)

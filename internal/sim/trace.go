@@ -52,11 +52,13 @@ func (t *story) tell(e entry) {
 	h = mixString(h, e.b)
 	t.hash = mix(h, uint64(e.n))
 	if t.out != nil {
-		fmt.Fprintln(t.out, e)
+		if _, err := fmt.Fprintln(t.out, e); err != nil {
+			t.out = nil // nobody listens any more
+		}
 	}
 }
 
-// last tells the end of the story; where about is not empty, only entries that name it, and those about nothing.
+// last tells the end of the story.
 func (t *story) last() []string {
 	var lines []string
 	for i := max(0, t.n-tail); i < t.n; i++ {

@@ -59,8 +59,7 @@ type world struct {
 	sights     map[string]*sight // by order: what was shown of it
 	clients    []*client
 
-	broken   *Violation
-	quieting bool
+	broken *Violation
 }
 
 func newWorld(seed uint64, orders int, faults Faults, cover *Coverage, out io.Writer) *world {
@@ -111,10 +110,9 @@ func (w *world) troubles() {
 	day := time.Duration(w.quiet)
 	if w.plan[ClockJump] > 0 && w.oneIn(w.plan[ClockJump]) {
 		w.after(w.between(0, day), func() {
-			if w.fault(ClockJump) || w.now < w.quiet {
-				w.tell("world", "the clock jumps", "", "", 0)
-				w.now += int64(time.Hour)
-			}
+			w.tell("world", "the clock jumps", "", "", 0)
+			w.cover.fault(ClockJump)
+			w.now += int64(time.Hour)
 		})
 	}
 	if w.plan[Poison] > 0 {

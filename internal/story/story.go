@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/tiffin-food/tiffin/internal/console"
 	"github.com/tiffin-food/tiffin/internal/order"
@@ -21,7 +22,7 @@ func Timeline(w io.Writer, p console.Paint, s orderapi.Story) error {
 			who = n.From
 		}
 		rows[i] = []string{
-			console.Clock(n.At), n.At.Sub(s.Order.Created).Round(100_000_000).String(), who, n.What,
+			console.Clock(n.At), n.At.Sub(s.Order.Created).Round(100_000_000).String(), who, oneLine(n.What),
 		}
 	}
 	if _, err := fmt.Fprintf(w, "%s  %s\n\n", p.Bold(s.Order.ID), p.Status(s.Order.Status)); err != nil {
@@ -35,9 +36,9 @@ func Timeline(w io.Writer, p console.Paint, s orderapi.Story) error {
 	}
 	rows = rows[:0]
 	for _, o := range s.Owed {
-		why := o.Last
+		why := oneLine(o.Last)
 		if o.Parked != "" {
-			why = p.Bad("parked: " + o.Parked)
+			why = p.Bad("parked: " + oneLine(o.Parked))
 		}
 		rows = append(rows, []string{console.Clock(o.Due), o.Service, o.Name, o.Kind, fmt.Sprint(o.Attempt), why})
 	}
@@ -45,6 +46,16 @@ func Timeline(w io.Writer, p console.Paint, s orderapi.Story) error {
 		return err
 	}
 	return console.Table(w, p, []string{"DUE", "SERVICE", "NAME", "KIND", "TRIED ", "WHY NOT YET"}, rows)
+}
+
+// oneLine takes out what would break a line or command a terminal: reasons are written by customers and companies.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, s)
 }
 
 // parties are the columns of the diagram, in the order of the contract's sequence.
@@ -63,7 +74,7 @@ func Mermaid(w io.Writer, s orderapi.Story) error {
 		}
 	}
 	for _, n := range s.Notes {
-		what := strings.NewReplacer(";", ",", "#", "", "\n", " ").Replace(n.What)
+		what := strings.NewReplacer(";", ",", "#", "").Replace(oneLine(n.What))
 		after := n.At.Sub(s.Order.Created).Round(100_000_000)
 		if n.From == n.To {
 			fmt.Fprintf(&b, "    Note over %s: %s (+%s)\n", n.From, what, after)
