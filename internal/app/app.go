@@ -167,6 +167,7 @@ func (s *System) startClock(began time.Time) (err error) {
 func (s *System) shell() durable.Options {
 	return durable.Options{
 		Owner: s.owner, Clock: s.Clock, Log: s.log,
+		Flush:    time.Second, // a finished record leaves memory then
 		Executor: executor{client: s.http, publisher: s.broker, clock: s.Clock},
 	}
 }

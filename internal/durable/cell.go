@@ -287,16 +287,14 @@ func (c *Cell[S]) step(now time.Time) (save bool) {
 	if !c.loaded {
 		c.next = Record{ID: c.id, Key: t.key, Version: 1, Created: now, Updated: now}
 	}
-	if t.effect != "" {
-		c.next.settle(t.effect)
-	} else if t.event.ID != "" {
+	if t.effect == "" && t.event.ID != "" {
 		seen := c.next.Seen
 		if len(seen) >= MaxSeen {
 			seen = seen[len(seen)-MaxSeen+1:]
 		}
 		c.next.Seen = append(seen[:len(seen):len(seen)], Seen{ID: t.event.ID, Hash: fingerprint(t.event)})
 	}
-	if err = c.next.owe(effects, now); err == nil {
+	if err = c.next.owe(t.effect, effects, now); err == nil {
 		if c.next.State, err = c.machine.Append(nil, after); err != nil {
 			err = fmt.Errorf("encoding record %s: %w", c.id, err)
 		}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -143,11 +144,18 @@ func (r *Record) settle(id string) {
 	r.Owed = slices.DeleteFunc(slices.Clone(r.Owed), func(o Owed) bool { return o.ID == id })
 }
 
-// owe adds, replaces and drops effects.
-func (r *Record) owe(effects []Effect, now time.Time) error {
-	owed := slices.Clone(r.Owed)
+// owe takes the effect settled (none where empty) out of what is owed, and then adds, replaces and drops effects.
+func (r *Record) owe(settled string, effects []Effect, now time.Time) error {
+	owed := make([]Owed, 0, len(r.Owed)+len(effects))
+	for _, o := range r.Owed {
+		if o.ID != settled {
+			owed = append(owed, o)
+		}
+	}
 	for _, e := range effects {
-		owed = slices.DeleteFunc(owed, func(o Owed) bool { return o.Name == e.Name })
+		if i := slices.IndexFunc(owed, func(o Owed) bool { return o.Name == e.Name }); i >= 0 {
+			owed = slices.Delete(owed, i, i+1)
+		}
 		if e.Kind == kindDrop {
 			continue
 		}
@@ -155,7 +163,7 @@ func (r *Record) owe(effects []Effect, now time.Time) error {
 			e.Due = now
 		}
 		r.Minted++
-		owed = append(owed, Owed{Effect: e, ID: fmt.Sprintf("%s/%s/%d", r.ID, e.Name, r.Minted)})
+		owed = append(owed, Owed{Effect: e, ID: r.ID + "/" + e.Name + "/" + strconv.FormatInt(r.Minted, 10)})
 	}
 	if len(owed) > MaxOwed {
 		return fmt.Errorf("record %s would owe %d effects, more than %d", r.ID, len(owed), MaxOwed)

@@ -30,7 +30,7 @@ type Options struct {
 	Executor Executor
 	Log      *slog.Logger
 	Lease    time.Duration // by the clock; 30 s
-	Flush    time.Duration // how long sent-marks wait for a save to ride on, by the clock; 1 s
+	Flush    time.Duration // how long sent-marks wait for a save to ride on, by the clock; 5 s
 	Hot      int           // records kept in memory; 5,000
 	Sends    int           // effects carried out at once; 256
 }
@@ -69,7 +69,7 @@ func NewRunner[S any](m Machine[S], opt Options) *Runner[S] {
 		opt.Lease = 30 * time.Second
 	}
 	if opt.Flush == 0 {
-		opt.Flush = time.Second
+		opt.Flush = 5 * time.Second
 	}
 	if opt.Hot == 0 {
 		opt.Hot = 5_000

@@ -65,18 +65,19 @@ func TestPureCoresAreStill(t *testing.T) {
 
 // realTime are the packages that may read the machine's clock, and what for. Everybody else follows internal/clock.
 var realTime = map[string]string{
-	"internal/clock":   "it is the clock",
-	"internal/httpapi": "timeouts and heartbeats",
-	"internal/gateway": "timeouts",
-	"internal/app":     "the moment at which the clock begins; how long stopping may take",
-	"internal/partner": "Slow: a company that takes long to answer",
-	"internal/bench":   "it measures",
-	"internal/replay":  "how long the day took on the wall",
-	"internal/durable": "a reader of a shared store looks again now and then",
-	"internal/console": "progress on a terminal",
-	"internal/sim":     "how long the run took on the wall",
-	"internal/client":  "timeouts",
-	"cmd/tiffin":       "how long starting took",
+	"internal/clock":          "it is the clock",
+	"internal/httpapi":        "timeouts and heartbeats",
+	"internal/gateway":        "timeouts",
+	"internal/app":            "the moment at which the clock begins; how long stopping may take",
+	"internal/partner":        "Slow: a company that takes long to answer",
+	"internal/bench":          "it measures",
+	"internal/replay":         "how long the day took on the wall",
+	"internal/durable":        "a reader of a shared store looks again now and then",
+	"internal/durable/sqlite": "how long a commit waits for more writes",
+	"internal/console":        "progress on a terminal",
+	"internal/sim":            "how long the run took on the wall",
+	"internal/client":         "timeouts",
+	"cmd/tiffin":              "how long starting took",
 }
 
 func TestOneClock(t *testing.T) {

@@ -162,6 +162,10 @@ func (x *step) apply(e durable.Event) error {
 		if x.Status != wire.DriverAvailable && x.Status != wire.CookingScheduled {
 			return durable.ErrIgnored
 		}
+		if len(x.Ahead) > 0 { // it has begun, and news of it is on the way: the gap's timer asks
+			x.owe(durable.Timer(kitchenLimit, x.at.Add(x.limits.Gap)))
+			return nil
+		}
 		return x.end("no answer from the restaurant within " + minutes(x.limits.Kitchen))
 
 	case refund + durable.Done:

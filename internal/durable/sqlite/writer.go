@@ -6,6 +6,7 @@ import (
 	"math/bits"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	sqlite3 "modernc.org/sqlite/lib"
 
@@ -14,6 +15,14 @@ import (
 
 // maxBatch bounds what shares one transaction, and so how long the first in it waits for the last.
 const maxBatch = 256
+
+// A commit costs the same for one write as for ten. So the writer that finds work at once after a commit waits until
+// pacePerWrite for every further write of that commit has passed since it began, and paceMost at the longest: it is
+// then that more are on their way. One writer after the other, and a store at rest, wait for nothing.
+const (
+	pacePerWrite = 250 * time.Microsecond
+	paceMost     = 2 * time.Millisecond
+)
 
 // Stats count what the writer did.
 type Stats struct {
@@ -115,8 +124,13 @@ func (w *writer) counters() Stats {
 func (w *writer) work() {
 	defer close(w.stopped)
 	batch := make([]*write, 0, maxBatch)
+	var began time.Time // the last commit
+	var pace time.Duration
 	for {
 		batch = batch[:0]
+		if wait := pace - time.Since(began); wait > 0 && !w.crowded() {
+			time.Sleep(wait)
+		}
 		w.mu.Lock()
 		n := min(len(w.queue), maxBatch)
 		for _, op := range w.queue[:n] {
@@ -130,6 +144,8 @@ func (w *writer) work() {
 		ended := w.ended && rest == 0
 		w.mu.Unlock()
 		if len(batch) > 0 {
+			began = time.Now()
+			pace = min(paceMost, time.Duration(len(batch)-1)*pacePerWrite)
 			w.commit(batch)
 		}
 		clear(batch)
@@ -141,6 +157,13 @@ func (w *writer) work() {
 			<-w.wakeup
 		}
 	}
+}
+
+// crowded says that there is no point in waiting for more writes.
+func (w *writer) crowded() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.ended || len(w.queue) >= maxBatch/2
 }
 
 // commit runs a batch in one transaction and answers every write in it.
