@@ -14,7 +14,7 @@ import (
 
 type replayCmd struct {
 	Dir   string  `arg:"" help:"The day: a folder with orders.txt, restaurants.txt, couriers.txt and instance_parameters.txt." type:"existingdir"`
-	URL   string  `help:"Run it against this system, at its pace and with its couriers, instead of one of its own."`
+	URL   string  `help:"Run it against this system, at its pace and with its couriers, instead of one of its own." env:"-"`
 	Speed float64 `help:"With --url: how fast that system's clock runs." default:"1"`
 	Data  string  `help:"Keep the databases of the system of its own in this folder." type:"path"`
 	JSON  bool    `help:"Print JSON for a script." name:"json"`

@@ -17,6 +17,8 @@ type system struct {
 	Data  string  `help:"Folder of the databases." default:"data" type:"path"`
 	Speed float64 `help:"How many times faster than real time the clock runs." default:"1"`
 
+	APIKey string `help:"What services show each other as X-API-Key; one of this run's own if empty." name:"api-key"`
+
 	PaymentLimit time.Duration `help:"Cancel an order whose card company has not answered within this." default:"15m" group:"Limits (by the clock)"`
 	DriverLimit  time.Duration `help:"Cancel and refund an order without a driver within this." default:"30m" group:"Limits (by the clock)"`
 	KitchenLimit time.Duration `help:"Cancel and refund an order whose restaurant has not answered within this." default:"15m" group:"Limits (by the clock)"`
@@ -27,7 +29,7 @@ type system struct {
 
 func (s system) config(e *env) app.Config {
 	return app.Config{
-		Version: version, Data: s.Data, Speed: s.Speed, Log: e.log, Behave: s.Partner,
+		Version: version, Data: s.Data, Speed: s.Speed, Log: e.log, APIKey: s.APIKey, Behave: s.Partner,
 		Limits: order.Limits{Payment: s.PaymentLimit, Driver: s.DriverLimit, Kitchen: s.KitchenLimit, Gap: s.GapLimit},
 	}
 }

@@ -125,7 +125,14 @@ func New(ctx context.Context, cfg Config, names ...string) (_ *System, err error
 	if s.registry, err = static.New(nil); err != nil {
 		return nil, err
 	}
-	s.http = httpapi.NewClient(httpapi.ClientOptions{Resolver: s.registry, Transport: s.local, Failures: failures})
+	if cfg.APIKey == "" {
+		cfg.APIKey = s.ids.New()
+	}
+	keys := map[string]string{} // for our services alone: no partner is shown it
+	for _, name := range Services {
+		keys[name] = cfg.APIKey
+	}
+	s.http = httpapi.NewClient(httpapi.ClientOptions{Resolver: s.registry, Transport: s.local, Keys: keys, Failures: failures})
 	if err := s.wire(ctx, names); err != nil {
 		return nil, err
 	}

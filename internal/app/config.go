@@ -28,6 +28,7 @@ type Config struct {
 	Data     string        // the folder of the databases
 	Speed    float64       // of the clock; 1 is real time
 	Virtual  time.Time     // not zero: a virtual clock that begins here, or where the data ends if that is later
+	APIKey   string        // what services show each other as X-API-Key; empty: one of this run's own
 	Partners bool          // the simulated companies run in this process
 	Bench    bool          // the companies are as quick as can be: a load test measures Tiffin, not them
 	Search   time.Duration // how long the transport company looks before it commits a courier, by the clock

@@ -17,7 +17,7 @@ import (
 
 // Verify checks the invariants over the data in a folder, which a system may be running on.
 func Verify(ctx context.Context, folder string) (report verify.Report, err error) {
-	if _, err := os.Stat(filepath.Join(folder, DataFile)); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(filepath.Join(folder, DataFile)); err != nil {
 		return report, fmt.Errorf("data: no system has run on %s: it has no %s", folder, DataFile)
 	}
 	db, err := sqlite.OpenReadOnly(ctx, filepath.Join(folder, DataFile))

@@ -16,7 +16,6 @@ const smallDay = "../replay/testdata/smallday"
 
 // TestReplay: a recorded day ends with every order settled and every cent accounted for.
 func TestReplay(t *testing.T) {
-	t.Parallel()
 	t.Run("small day", func(t *testing.T) {
 		if r := replayed(t, smallDay, 0); r.Orders != 40 || r.Delivered != 40 || r.Value.Amount != 40*replay.Price {
 			t.Errorf("%+v", r)
@@ -33,7 +32,6 @@ func TestReplay(t *testing.T) {
 			if raceEnabled || testing.Short() && name != "0o100t100s1p100" {
 				t.Skip("it takes long")
 			}
-			t.Parallel() // a virtual clock does not mind, and most of the time is the disk's
 			share, known := cancelled[name]
 			if !known {
 				share = 1 // too few couriers, for all we know
