@@ -68,6 +68,10 @@ const (
 	PartnerFile = "partners.db"
 )
 
+// breakerOpen is how long a circuit stays open, by the clock: on one that runs fast, seconds of real time would be
+// the whole of an order's patience.
+const breakerOpen = 5 * time.Second
+
 // defaultDrain is how long Stop waits where the configuration does not say.
 const defaultDrain = 10 * time.Second
 
@@ -132,7 +136,10 @@ func New(ctx context.Context, cfg Config, names ...string) (_ *System, err error
 	for _, name := range Services {
 		keys[name] = cfg.APIKey
 	}
-	s.http = httpapi.NewClient(httpapi.ClientOptions{Resolver: s.registry, Transport: s.local, Keys: keys, Failures: failures})
+	s.http = httpapi.NewClient(httpapi.ClientOptions{
+		Resolver: s.registry, Transport: s.local, Keys: keys, Failures: failures,
+		OpenFor: max(time.Millisecond, time.Duration(float64(breakerOpen)/cfg.Speed)),
+	})
 	if err := s.wire(ctx, names); err != nil {
 		return nil, err
 	}

@@ -46,7 +46,7 @@ const (
 	PaymentNone    Payment = "none" // refused, or never charged
 )
 
-// Note is something that happened to the order, as it is told by `tiffin order trace`. From and To are the parties.
+// Note is something that happened to the order beside its statuses, which the history has. From and To are the parties.
 type Note struct {
 	At   time.Time `json:"at"`
 	From string    `json:"f"`
@@ -61,6 +61,23 @@ func (s *State) note(at time.Time, from, to, what string) {
 	if len(s.Notes) < maxNotes {
 		s.Notes = append(slices.Clip(s.Notes), Note{at, from, to, what})
 	}
+}
+
+// Story is all that happened to the order, notes and statuses, in the order in which it happened.
+func (s State) Story() []Note {
+	story := slices.Clone(s.Notes)
+	for _, m := range s.History {
+		n := Note{m.When, sender(m.Status), wire.OrderService, string(m.Status)}
+		switch m.Status {
+		case wire.Created:
+			n.From, n.What = "customer", "POST /v1/orders"
+		case wire.OrderCancelled:
+			n.From, n.What = wire.OrderService, "cancelled: "+s.Reason
+		}
+		story = append(story, n)
+	}
+	slices.SortStableFunc(story, func(a, b Note) int { return a.At.Compare(b.At) }) // what led to a status stands before it
+	return story
 }
 
 // Settled says that the order is final, the payment's outcome known and any refund through.

@@ -207,7 +207,6 @@ func (x *step) place(e durable.Event) error {
 		ID: p.ID, CustomerID: p.CustomerID, RestaurantID: p.RestaurantID, Items: p.Items, Total: p.Total,
 		Prep: p.Prep, Pickup: p.Pickup,
 	}
-	x.note(x.at, "customer", wire.OrderService, "POST /v1/orders")
 	x.enter(wire.Created)
 	amount := wire.Decimal(p.Total.Amount)
 	x.owe(
@@ -242,7 +241,6 @@ func (x *step) message(e durable.Event) error {
 		if x.Status != wire.OrderCancelled || !x.RefundAsked {
 			return durable.ErrIgnored
 		}
-		x.note(x.at, wire.PaymentService, wire.OrderService, string(m.Status))
 		x.enter(m.Status)
 		return nil
 	case wire.Created:
@@ -262,12 +260,12 @@ func (x *step) money(m wire.StatusMessage) error {
 	if x.Payment != PaymentUnknown && !after {
 		return durable.ErrIgnored
 	}
-	x.note(x.at, wire.PaymentService, wire.OrderService, string(m.Status))
 	x.Payment = PaymentTaken
 	if m.Status == wire.PaymentFailed {
 		x.Payment = PaymentNone
 	}
 	if x.Status == wire.OrderCancelled {
+		x.note(x.at, wire.PaymentService, wire.OrderService, string(m.Status)+" (after the cancel)")
 		if !planted.Is(planted.LatePaymentNotRefunded) {
 			x.settleMoney()
 		}
@@ -373,7 +371,6 @@ func (x *step) advance(to wire.Status) error {
 		x.Ahead = append(slices.Clip(x.Ahead), to)
 		return nil
 	}
-	x.note(x.at, sender(to), wire.OrderService, string(to))
 	x.turn(to)
 	return nil
 }
@@ -509,7 +506,6 @@ func (x *step) end(reason string) error {
 	x.owe(durable.Drop(paymentLimit), durable.Drop(driverLimit), durable.Drop(kitchenLimit), durable.Drop(gap),
 		durable.Drop(readAddress))
 	x.Reason, x.CancelAsked, x.CancelReason, x.Ahead = reason, false, "", nil
-	x.note(x.at, wire.OrderService, wire.OrderService, "cancelled: "+reason)
 	x.enter(wire.OrderCancelled)
 	x.settleMoney()
 	return nil

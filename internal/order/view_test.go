@@ -6,7 +6,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/tiffin-food/tiffin/internal/order"
 	"github.com/tiffin-food/tiffin/internal/wire"
 )
 
@@ -70,5 +72,30 @@ func TestViewNulls(t *testing.T) {
 				t.Errorf("%s: %s is not in %s", name, want, b)
 			}
 		}
+	}
+}
+
+// TestStory: what led to a status stands before it, and every status is told once, by whoever brought it.
+func TestStory(t *testing.T) {
+	at := func(s int) time.Time { return noon.Add(time.Duration(s) * time.Second) }
+	s := order.State{
+		Reason: "no driver within 30 minutes",
+		History: []wire.Moment{
+			{Status: wire.Created, When: at(0)}, {Status: wire.PaymentPaid, When: at(7)}, {Status: wire.DeliveryScheduled, When: at(9)},
+			{Status: wire.OrderCancelled, When: at(20)}, {Status: wire.Reimbursed, When: at(30)},
+		},
+		Notes: []order.Note{{at(9), "order", "delivery", "POST /v1/deliveries → accepted"}, {at(25), "order", "payment", "POST /v1/payments/reimburse → accepted"}},
+	}
+	want := []order.Note{
+		{at(0), "customer", "order", "POST /v1/orders"},
+		{at(7), "payment", "order", "paymentPaid"},
+		{at(9), "order", "delivery", "POST /v1/deliveries → accepted"},
+		{at(9), "delivery", "order", "deliveryScheduled"},
+		{at(20), "order", "order", "cancelled: no driver within 30 minutes"},
+		{at(25), "order", "payment", "POST /v1/payments/reimburse → accepted"},
+		{at(30), "payment", "order", "reimbursed"},
+	}
+	if got := s.Story(); !slices.Equal(got, want) {
+		t.Errorf("told\n%v\nwant\n%v", got, want)
 	}
 }

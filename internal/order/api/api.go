@@ -345,7 +345,7 @@ func (s *Service) story(ctx context.Context, in *idInput) (*storyOutput, error) 
 	if err != nil {
 		return nil, err
 	}
-	return &storyOutput{Story{Order: a.State.View(), Notes: a.State.Notes, Owed: rec.Todo(wire.OrderService)}}, nil
+	return &storyOutput{Story{Order: a.State.View(), Notes: a.State.Story(), Owed: rec.Todo(wire.OrderService)}}, nil
 }
 
 func (s *Service) retry(ctx context.Context, in *struct {
