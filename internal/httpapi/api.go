@@ -101,6 +101,9 @@ func (a *API) complete(op *Operation) {
 	if op.OperationID == "" {
 		op.OperationID = operationID(op.Method, op.Path)
 	}
+	if op.BodyReadTimeout == 0 {
+		op.BodyReadTimeout = bodyTimeout
+	}
 	if op.MaxBodyBytes == 0 {
 		op.MaxBodyBytes = a.opt.MaxBody + 1 // the exchange's limit comes first; huma's refuses the exact size
 	}

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 )
 
@@ -25,10 +26,15 @@ type exchange struct {
 	wrote bool
 	mute  bool // the router's plain text is replaced by a problem
 
+	// The body may be read by another goroutine than the handler's: a transport's.
 	body  io.ReadCloser
-	left  int64 // bytes of the body that may still come
-	timed bool  // a read deadline is set on the connection
+	left  int64       // bytes of it that may still come
+	timed atomic.Bool // a read deadline is set on the connection
+	large atomic.Bool // it was not read to its end
 }
+
+// bodyTimeout is how long a request's body may take to come, real time.
+const bodyTimeout = 10 * time.Second
 
 type exchangeKey struct{}
 
@@ -50,12 +56,13 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request) {
 	x.req = r
 	defer x.recover()
 	if r.ContentLength > a.opt.MaxBody {
-		w.Header().Set("Connection", "close") // it is not read to its end
+		x.large.Store(true)
 		WriteError(x, r, &http.MaxBytesError{Limit: a.opt.MaxBody})
 		return
 	}
 	if r.Body != nil && r.Body != http.NoBody {
 		x.body, r.Body = r.Body, (*exchangeBody)(x)
+		_ = x.SetReadDeadline(time.Now().Add(bodyTimeout)) // where there is a connection
 	}
 	a.handler.ServeHTTP(x, r)
 }
@@ -86,6 +93,9 @@ func (x *exchange) WriteHeader(status int) {
 	}
 	if status >= 200 {
 		x.wrote = true
+		if x.large.Load() {
+			x.Header().Set("Connection", "close")
+		}
 	}
 	if x.req.Pattern == "" && (status == http.StatusNotFound || status == http.StatusMethodNotAllowed) &&
 		x.Header().Get("Content-Type") != problemType {
@@ -130,7 +140,7 @@ func (x *exchange) SetReadDeadline(t time.Time) error {
 	if x.body == nil {
 		return nil
 	}
-	x.timed = !t.IsZero()
+	x.timed.Store(!t.IsZero())
 	return http.NewResponseController(x.ResponseWriter).SetReadDeadline(t)
 }
 
@@ -148,11 +158,11 @@ func (b *exchangeBody) Read(p []byte) (int, error) {
 	n, err := x.body.Read(p)
 	if int64(n) > x.left {
 		n, x.left = int(x.left), -1
-		x.Header().Set("Connection", "close")
+		x.large.Store(true)
 		return n, &http.MaxBytesError{Limit: x.api.opt.MaxBody}
 	}
 	x.left -= int64(n)
-	if err == io.EOF && x.timed { // io.Reader promises it unwrapped
+	if err == io.EOF && x.timed.Load() { // io.Reader promises it unwrapped
 		_ = x.SetReadDeadline(time.Time{})
 	}
 	return n, err

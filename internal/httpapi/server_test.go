@@ -185,7 +185,7 @@ func (d *deadlined) SetReadDeadline(t time.Time) error { d.set = append(d.set, t
 func TestBodyDeadlineIsLifted(t *testing.T) {
 	w := &deadlined{ResponseRecorder: httptest.NewRecorder()}
 	orders(httpapi.Options{}).ServeHTTP(w, httptest.NewRequest("POST", "/v1/orders", strings.NewReader(placeBody)))
-	if w.Code != 202 || len(w.set) != 2 || w.set[0].IsZero() || !w.set[1].IsZero() {
+	if w.Code != 202 || len(w.set) < 2 || w.set[0].IsZero() || !w.set[len(w.set)-1].IsZero() {
 		t.Errorf("%d, deadlines %v", w.Code, w.set)
 	}
 }
