@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -34,6 +35,7 @@ type Cell[S any] struct {
 	replies []Reply
 	flying  map[string]bool      // effects under way, by id
 	foreign map[string]time.Time // effects another instance has in hand until then
+	lease   time.Time            // until when what is not foreign is ours to carry out; then a claim must say so again
 	mine    []string             // effects that are ours to carry out (again) should the record have to be read again
 	dirty   bool                 // rec is tidier than the store's
 	flushAt time.Time
@@ -91,10 +93,21 @@ func (c *Cell[S]) Forgettable() bool {
 
 // Adopt gives the cell a record that the store handed over under our lease.
 func (c *Cell[S]) Adopt(r Record) error {
-	if c.phase != idle || c.loaded && r.Version <= c.rec.Version {
+	switch {
+	case c.phase != idle:
+		c.stale = true // what is under way may not have seen the lease
+		return nil
+	case c.loaded && r.Version < c.rec.Version:
+		return nil
+	case c.loaded && r.Version == c.rec.Version: // memory is the same, or tidier
+		c.lease, c.foreign = r.Lease, nil
 		return nil
 	}
-	return c.accept(r)
+	if err := c.accept(r); err != nil {
+		return err
+	}
+	c.lease = r.Lease
+	return nil
 }
 
 // Recall has the record read, if it is not in memory, because something it owes may be due.
@@ -142,7 +155,9 @@ func (c *Cell[S]) Next(now time.Time) Act {
 			}
 			return act
 		}
-		return Act{}
+		if !c.stale || c.phase != idle || c.waiting(now) {
+			return Act{}
+		}
 	}
 }
 
@@ -171,10 +186,13 @@ func (c *Cell[S]) Wake() time.Time {
 				continue
 			}
 			due := o.Due
-			if until := c.foreign[o.ID]; until.After(due) {
+			until, foreign := c.foreign[o.ID]
+			if foreign && until.After(due) {
 				due = until
 			}
-			sooner(due)
+			if c.held(due) && !(foreign && c.stale) {
+				sooner(due)
+			}
 		}
 	}
 	if c.dirty && len(c.flying) == 0 {
@@ -190,14 +208,27 @@ func (c *Cell[S]) Wake() time.Time {
 	return at
 }
 
+// held says whether what the record owes is ours to carry out at t. When our lease has run out, memory may be older
+// than the store and others may have the work in hand: then a claim, which brings the record, decides.
+func (c *Cell[S]) held(t time.Time) bool { return c.terms.Exclusive || t.Before(c.lease) }
+
 // send finds an effect that is due. For a timer it queues the event and returns an empty act.
 func (c *Cell[S]) send(now time.Time) (Act, bool) {
 	if !c.loaded {
 		return Act{}, false
 	}
+	if !c.held(now) {
+		c.lease = time.Time{}
+		return Act{}, false
+	}
 	for i := range c.rec.Owed {
 		o := c.rec.Owed[i]
-		if o.Parked != "" || c.flying[o.ID] || now.Before(o.Due) || now.Before(c.foreign[o.ID]) {
+		until, foreign := c.foreign[o.ID]
+		if o.Parked != "" || c.flying[o.ID] || now.Before(o.Due) || now.Before(until) {
+			continue
+		}
+		if foreign { // the other has had its time, and may have used it
+			c.stale = true
 			continue
 		}
 		c.flying[o.ID] = true
@@ -433,13 +464,8 @@ func (c *Cell[S]) Loaded(r Record, err error, now time.Time) {
 		} else {
 			err = c.accept(r)
 		}
-		if err == nil && r.Owner != "" && r.Owner != c.terms.Owner && !c.terms.Exclusive && now.Before(r.Lease) {
-			c.foreign = make(map[string]time.Time, len(r.Owed))
-			for _, o := range r.Owed {
-				if !slices.Contains(mine, o.ID) {
-					c.foreign[o.ID] = r.Lease
-				}
-			}
+		if err == nil && !c.terms.Exclusive {
+			c.share(r, mine, now)
 		}
 	}
 	if errors.Is(err, ErrNotFound) {
@@ -460,6 +486,27 @@ func (c *Cell[S]) Loaded(r Record, err error, now time.Time) {
 	}
 }
 
+// share says whose the effects of a record are that was read, not claimed: its owner's, until the lease runs out, but
+// for those that are ours.
+func (c *Cell[S]) share(r Record, mine []string, now time.Time) {
+	if r.Owner == c.terms.Owner {
+		if r.Lease.After(c.lease) {
+			c.lease = r.Lease
+		}
+		maps.DeleteFunc(c.foreign, func(_ string, until time.Time) bool { return !now.Before(until) })
+		return
+	}
+	c.foreign = make(map[string]time.Time, len(r.Owed))
+	for _, o := range r.Owed {
+		if !slices.Contains(mine, o.ID) {
+			c.foreign[o.ID] = r.Lease
+		}
+	}
+	if !now.Before(r.Lease) {
+		c.lease = time.Time{} // nobody's: a claim gives it to one
+	}
+}
+
 func (c *Cell[S]) accept(r Record) error {
 	s, err := c.machine.Decode(r.State)
 	if err != nil {
@@ -475,7 +522,7 @@ func (c *Cell[S]) Saved(err error, now time.Time) {
 	var exists *ExistsError
 	switch {
 	case err == nil:
-		c.rec, c.state, c.loaded, c.dirty, c.mine = c.next, c.after, true, false, nil
+		c.rec, c.state, c.loaded, c.dirty, c.mine, c.lease = c.next, c.after, true, false, nil, c.next.Lease
 		c.assure()
 		for id := range c.foreign {
 			if c.rec.owes(id) < 0 {

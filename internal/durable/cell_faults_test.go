@@ -135,7 +135,7 @@ func (w *world) wrong() error {
 // play does random things.
 func (w *world) play(t *rapid.T, steps int) {
 	for range steps {
-		switch action := rapid.SampledFrom([]string{"deliver", "deliver", "store", "store", "send", "time", "crash", "flush"}).Draw(t, "do"); {
+		switch action := rapid.SampledFrom([]string{"deliver", "deliver", "store", "store", "send", "time", "crash", "flush", "claim"}).Draw(t, "do"); {
 		case action == "deliver":
 			id := rapid.SampledFrom([]string{"e1", "e2", "e3", "e4"}).Draw(t, "event")
 			owes := map[string]string{"e1": "a m!", "e2": "t~1s b", "e3": "-t later", "e4": "ignored a"}
@@ -156,6 +156,8 @@ func (w *world) play(t *rapid.T, steps int) {
 			w.now = w.now.Add(time.Duration(rapid.IntRange(1, 6000).Draw(t, "ms")) * time.Millisecond)
 		case action == "flush":
 			w.cell.Flush()
+		case action == "claim" && w.disk != nil && !w.terms.Exclusive:
+			w.claim()
 		case action == "crash":
 			w.cell, w.saving, w.loading, w.flying = durable.NewCell(scribe{}, w.terms, "r"), nil, false, nil
 		}
@@ -206,6 +208,15 @@ func (w *world) settle(t *rapid.T) {
 			w.sent(w.flying[0].Owed.Name, "accepted", nil)
 		default:
 			wake := w.cell.Wake()
+			if wake.IsZero() && w.disk != nil && !w.disk.Due.IsZero() && !w.terms.Exclusive {
+				for _, t := range []time.Time{w.disk.Due, w.disk.Lease} {
+					if t.After(w.now) {
+						w.now = t
+					}
+				}
+				w.claim()
+				continue
+			}
 			if wake.IsZero() {
 				if !w.cell.Idle() {
 					t.Fatal("nothing to wait for, and not idle")

@@ -199,6 +199,8 @@ func (b *bench) input(in []string) {
 		if err := b.cell.Adopt(*b.disk); err != nil {
 			fmt.Fprintf(&b.out, "  %v\n", err)
 		}
+	case "claim":
+		b.claim()
 	case "recall":
 		b.cell.Recall()
 	case "forgotten": // the process died, or the cell was evicted
@@ -222,6 +224,20 @@ func (b *bench) input(in []string) {
 		b.disk = &r
 	default:
 		panic(in[0])
+	}
+}
+
+// claim is the store's: what is due and in nobody's hand is ours.
+func (b *bench) claim() {
+	r := *b.disk
+	if r.Due.IsZero() || r.Due.After(b.now) || r.Lease.After(b.now) {
+		b.out.WriteString("  nothing to claim\n")
+		return
+	}
+	r.Owner, r.Lease = b.terms.Owner, b.now.Add(b.terms.Lease)
+	b.disk = &r
+	if err := b.cell.Adopt(r); err != nil {
+		fmt.Fprintf(&b.out, "  %v\n", err)
 	}
 }
 

@@ -75,11 +75,14 @@ type Store interface {
 	// Save replaces the record whose version is one less than the given; ErrConflict, ErrNotFound, ErrUnknown.
 	// Key and Created stay as they were created.
 	Save(context.Context, Record) error
-	// Claim takes over up to Limit records, the longest due first and equal ones by id, whose Due has come, that are
-	// not Who's already, and whose lease has run out (on an exclusive store every other's lease is void). It gives
-	// them to Who until Lease and does not change their version. next is the earliest Due of any record after
-	// Now, zero where there is none.
+	// Claim takes over up to Limit records, the longest due first and equal ones by id, whose Due has come and which
+	// nobody has in hand: their lease has run out, Who's own too. On an exclusive store leases say nothing: there it
+	// takes what is not Who's already. It gives them to Who until Lease and does not change their version. next is
+	// the earliest Due of any record after Now, zero where there is none.
 	Claim(context.Context, Claim) (claimed []Record, next time.Time, err error)
+	// Backlog counts the records whose Due has come, up to limit, and says since when the longest waiting one is
+	// due, zero where there is none.
+	Backlog(ctx context.Context, now time.Time, limit int) (n int, oldest time.Time, err error)
 	// List reads up to limit records with ids below before (all where it is empty), highest id first.
 	List(ctx context.Context, before string, limit int) ([]Record, error)
 }

@@ -65,16 +65,46 @@ func claimChangesNothing(ctx context.Context, s durable.Store) error {
 	return errors.Join(differ(got[0], claimed), holds(ctx, s, claimed), s.Save(ctx, saved), holds(ctx, s, saved))
 }
 
-// claimAgain: what is the claimer's already is not given to it again, whatever its lease.
+// claimAgain: what is the claimer's already is given to it again when its own lease has run out, as it was anybody's
+// then; on an exclusive store, where it is nobody else's ever, not at all.
 func claimAgain(ctx context.Context, s durable.Store) error {
 	saved := plain("saved", noon)
 	saved.Owner, saved.Lease = "x", noon.Add(-time.Hour)
+	if !durable.FeaturesOf(s).Exclusive {
+		return errors.Join(
+			createAll(ctx, s, plain("r1", noon), saved),
+			claims(ctx, s, by("x", noon, 2), time.Time{}, "r1", "saved"),
+			claims(ctx, s, by("x", noon.Add(time.Second), 2), time.Time{}),
+			claims(ctx, s, by("x", noon.Add(time.Minute), 2), time.Time{}, "r1", "saved"),
+			claims(ctx, s, by("y", noon.Add(time.Minute+1), 2), time.Time{}))
+	}
 	return errors.Join(
 		createAll(ctx, s, plain("r1", noon), saved),
 		claims(ctx, s, by("x", noon, 2), time.Time{}, "r1"),
 		claims(ctx, s, by("x", noon.Add(time.Second), 2), time.Time{}),
 		claims(ctx, s, by("x", noon.Add(time.Hour), 2), time.Time{}),
 		claims(ctx, s, by("y", noon.Add(time.Hour), 2), time.Time{}, "r1", "saved"))
+}
+
+// backlog: what is due is counted whoever has it in hand.
+func backlog(ctx context.Context, s durable.Store) error {
+	counts := func(now time.Time, limit, want int, since time.Time) error {
+		n, oldest, err := s.Backlog(ctx, now, limit)
+		if err != nil || n != want || !oldest.Equal(since) {
+			return fmt.Errorf("backlog at %v: %d since %v, %w; want %d since %v", now, n, oldest, err, want, since)
+		}
+		return nil
+	}
+	return errors.Join(
+		counts(noon, 10, 0, time.Time{}),
+		createAll(ctx, s, plain("a", noon), plain("b", noon.Add(1)), plain("c", noon.Add(time.Hour)), plain("d", time.Time{})),
+		counts(noon.Add(-1), 10, 0, time.Time{}),
+		counts(noon, 10, 1, noon),
+		counts(noon.Add(1), 10, 2, noon),
+		claims(ctx, s, by("x", noon.Add(1), 2), noon.Add(time.Hour), "a", "b"),
+		counts(noon.Add(time.Hour), 10, 3, noon),
+		counts(noon.Add(time.Hour), 2, 2, noon),
+		counts(noon, 0, 0, time.Time{}))
 }
 
 func notDue(ctx context.Context, s durable.Store) error {

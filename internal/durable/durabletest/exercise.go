@@ -61,5 +61,6 @@ var checks = []check{
 	{name: "lease of another is honoured", leases: true, run: leaseHonoured},
 	{name: "concurrent claimers share no record", leases: true, run: claimedOnce},
 	{name: "lease of another is void", run: leaseVoid},
+	{name: "backlog", run: backlog},
 	{name: "cancelled context", run: cancelled},
 }

@@ -113,8 +113,11 @@ func (s *Store) Claim(ctx context.Context, c durable.Claim) ([]durable.Record, t
 			return claimed, e.due, nil
 		}
 		r := s.records[e.id]
-		free := s.features.Exclusive || !r.Lease.After(c.Now) || planted.Is(planted.ClaimWithoutLease)
-		if r.Owner == c.Who || !free || len(claimed) >= c.Limit {
+		taken := r.Lease.After(c.Now)
+		if s.features.Exclusive || planted.Is(planted.ClaimWithoutLease) {
+			taken = r.Owner == c.Who
+		}
+		if taken || len(claimed) >= c.Limit {
 			continue
 		}
 		r.Owner, r.Lease = c.Who, c.Lease
@@ -122,6 +125,25 @@ func (s *Store) Claim(ctx context.Context, c durable.Claim) ([]durable.Record, t
 		claimed = append(claimed, clone(r))
 	}
 	return claimed, time.Time{}, nil
+}
+
+// Backlog counts the records that are due.
+func (s *Store) Backlog(ctx context.Context, now time.Time, limit int) (n int, oldest time.Time, err error) {
+	if err := ctx.Err(); err != nil {
+		return 0, time.Time{}, fmt.Errorf("backlog: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n, _ = slices.BinarySearchFunc(s.agenda, now, func(e entry, now time.Time) int {
+		if e.due.After(now) {
+			return 1
+		}
+		return -1
+	})
+	if n = min(n, max(limit, 0)); n > 0 {
+		oldest = s.agenda[0].due
+	}
+	return n, oldest, nil
 }
 
 // List reads up to limit records below an id, highest id first.

@@ -14,7 +14,7 @@ import (
 type Store struct {
 	db *DB
 
-	create, save, exists, taken, load, list, listAll, due, claim, next string
+	create, save, exists, taken, load, list, listAll, due, claim, next, backlog string
 }
 
 const columns = "id, key, version, created, updated, due, owner, lease, minted, state, owed, seen"
@@ -32,6 +32,7 @@ func newStore(db *DB, kind string) *Store {
 		due:     "SELECT " + columns + " FROM " + kind + " WHERE due<=? AND owner<>? ORDER BY due, id LIMIT ?",
 		claim:   "UPDATE " + kind + " SET owner=?, lease=? WHERE id=? AND version=? AND owner=?",
 		next:    "SELECT due FROM " + kind + " WHERE due>? ORDER BY due LIMIT 1",
+		backlog: "SELECT count(*), min(due) FROM (SELECT due FROM " + kind + " WHERE due<=? ORDER BY due LIMIT ?)",
 	}
 }
 
@@ -159,6 +160,21 @@ func (s *Store) Claim(ctx context.Context, c durable.Claim) (claimed []durable.R
 		return nil, time.Time{}, fmt.Errorf("claim: %w", err)
 	}
 	return claimed, next, nil
+}
+
+// Backlog counts the records that are due.
+func (s *Store) Backlog(ctx context.Context, now time.Time, limit int) (n int, oldest time.Time, err error) {
+	err = s.db.reading(ctx, func(c *conn) error {
+		return c.query(func(row []driver.Value) error {
+			count, _ := row[0].(int64)
+			n, oldest = int(count), timeOf(row[1])
+			return nil
+		}, s.backlog, now.UnixNano(), int64(max(limit, 0)))
+	})
+	if err != nil {
+		return 0, time.Time{}, fmt.Errorf("backlog: %w", err)
+	}
+	return n, oldest, nil
 }
 
 // takeOver makes the records the claimer's that nobody has changed or claimed since they were read.
