@@ -24,13 +24,15 @@ type system struct {
 	KitchenLimit time.Duration `help:"Cancel and refund an order whose restaurant has not answered within this." default:"15m" group:"Limits (by the clock)"`
 	GapLimit     time.Duration `help:"Ask the partner when a status is missing for this long." default:"2m" group:"Limits (by the clock)"`
 
+	SilenceLimit time.Duration `help:"Ask whoever owes news when nothing was heard of an order for this long." default:"30m" group:"Limits (by the clock)"`
+
 	Partner app.Misbehaviour `embed:"" prefix:"partner-" group:"Simulated partners, made worse"`
 }
 
 func (s system) config(e *env) app.Config {
 	return app.Config{
 		Version: version, Data: s.Data, Speed: s.Speed, Log: e.log, APIKey: s.APIKey, Behave: s.Partner,
-		Limits: order.Limits{Payment: s.PaymentLimit, Driver: s.DriverLimit, Kitchen: s.KitchenLimit, Gap: s.GapLimit},
+		Limits: order.Limits{Payment: s.PaymentLimit, Driver: s.DriverLimit, Kitchen: s.KitchenLimit, Gap: s.GapLimit, Silence: s.SilenceLimit},
 	}
 }
 

@@ -73,7 +73,8 @@ func (c Config) Check() error {
 	for _, limit := range []struct {
 		name  string
 		value time.Duration
-	}{{"payment-limit", c.Limits.Payment}, {"driver-limit", c.Limits.Driver}, {"kitchen-limit", c.Limits.Kitchen}, {"gap-limit", c.Limits.Gap}} {
+	}{{"payment-limit", c.Limits.Payment}, {"driver-limit", c.Limits.Driver}, {"kitchen-limit", c.Limits.Kitchen}, {"gap-limit", c.Limits.Gap},
+		{"silence-limit", c.Limits.Silence}} {
 		if limit.value < time.Second || limit.value > 7*24*time.Hour {
 			wrong(limit.name, "a duration from 1s to 168h", limit.value)
 		}

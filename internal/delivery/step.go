@@ -22,6 +22,7 @@ type State struct {
 	Accepted  bool          `json:"accepted,omitempty"` // the company has the request
 	Cancel    Cancel        `json:"cancel,omitempty"`
 	History   []wire.Moment `json:"history,omitempty"` // what the company reported and we passed on
+	Refusal   string        `json:"refusal,omitempty"` // why the company will not do it, as we passed it on
 	Silences  int           `json:"silences,omitempty"`
 }
 
@@ -116,11 +117,7 @@ func (x *step) apply(e durable.Event) error {
 		}
 		return x.news(c.Status)
 	case EventAsk:
-		if !x.waiting() {
-			return durable.ErrIgnored
-		}
-		x.ask()
-		return nil
+		return x.asked()
 
 	case request + durable.Done:
 		x.Accepted = true
@@ -188,7 +185,8 @@ func (x *step) refused(e durable.Event) error {
 	}
 	x.Cancel = Cancelled
 	x.owe(durable.Drop(silence), durable.Drop(askStatus))
-	x.tell(wire.OrderCancelled, "the transport company refused: "+r.Detail)
+	x.Refusal = "the transport company refused: " + r.Detail
+	x.report(wire.OrderCancelled)
 	return nil
 }
 
@@ -254,7 +252,8 @@ func (x *step) news(s wire.Status) error {
 		x.Cancel = CancelLost
 	}
 	x.Silences = 0
-	x.tell(s, "")
+	x.History = append(slices.Clip(x.History), wire.Moment{Status: s, When: x.at})
+	x.report(s)
 	if x.waiting() { // not where news of before comes after the last
 		x.owe(x.silenceTimer())
 	} else {
@@ -279,11 +278,29 @@ func (x *step) silenceTimer() durable.Effect {
 	return durable.Timer(silence, x.at.Add(min(maxSilence, x.m.Silence<<min(x.Silences, 10))))
 }
 
-func (x *step) tell(s wire.Status, reason string) {
-	if s != wire.OrderCancelled {
-		x.History = append(slices.Clip(x.History), wire.Moment{Status: s, When: x.at})
+// asked: the order misses news. What it was told it is told again, as a broker may have lost it for good, and the
+// company is asked where it owes more.
+func (x *step) asked() error {
+	for _, m := range x.History {
+		x.report(m.Status)
 	}
-	x.owe(durable.Message(report+string(s), "", x.Metadata.Receiver, wire.StatusMessage{
-		Status: s, Metadata: x.Metadata, DeliveryID: x.ID, Reason: reason,
-	}))
+	if x.Refusal != "" {
+		x.report(wire.OrderCancelled)
+	}
+	if x.waiting() {
+		x.ask()
+	}
+	if len(x.effects) == 0 {
+		return durable.ErrIgnored
+	}
+	return nil
+}
+
+// report tells whoever asked for it.
+func (x *step) report(s wire.Status) {
+	m := wire.StatusMessage{Status: s, Metadata: x.Metadata, DeliveryID: x.ID}
+	if s == wire.OrderCancelled {
+		m.Reason = x.Refusal
+	}
+	x.owe(durable.Message(report+string(s), "", x.Metadata.Receiver, m))
 }

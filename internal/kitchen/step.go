@@ -19,6 +19,7 @@ type State struct {
 	Released  bool          `json:"released,omitempty"` // the order ended: nothing more is to be cooked
 	Begun     bool          `json:"begun,omitempty"`    // the restaurant was asked
 	History   []wire.Moment `json:"history,omitempty"`  // what the restaurant reported and we passed on
+	Refusal   string        `json:"refusal,omitempty"`  // why the restaurant will not do it, as we passed it on
 	Silences  int           `json:"silences,omitempty"`
 }
 
@@ -94,11 +95,7 @@ func (x *step) apply(e durable.Event) error {
 		}
 		return x.news(c.Status)
 	case EventAsk:
-		if !x.waiting() {
-			return durable.ErrIgnored
-		}
-		x.ask()
-		return nil
+		return x.asked()
 
 	case request + durable.Done:
 		if !x.Released {
@@ -155,7 +152,8 @@ func (x *step) refused(e durable.Event) error {
 	}
 	x.Released = true
 	x.owe(durable.Drop(silence), durable.Drop(askStatus))
-	x.tell(wire.OrderCancelled, "the restaurant refused: "+r.Detail)
+	x.Refusal = "the restaurant refused: " + r.Detail
+	x.report(wire.OrderCancelled)
 	return nil
 }
 
@@ -210,7 +208,8 @@ func (x *step) news(s wire.Status) error {
 		return durable.ErrIgnored
 	}
 	x.Silences = 0
-	x.tell(s, "")
+	x.History = append(slices.Clip(x.History), wire.Moment{Status: s, When: x.at})
+	x.report(s)
 	if x.waiting() { // not where news of before comes after the last
 		x.owe(x.silenceTimer())
 	} else {
@@ -235,11 +234,29 @@ func (x *step) silenceTimer() durable.Effect {
 	return durable.Timer(silence, x.at.Add(min(maxSilence, x.m.Silence<<min(x.Silences, 10))))
 }
 
-func (x *step) tell(s wire.Status, reason string) {
-	if s != wire.OrderCancelled {
-		x.History = append(slices.Clip(x.History), wire.Moment{Status: s, When: x.at})
+// asked: the order misses news. What it was told it is told again, as a broker may have lost it for good, and the
+// company is asked where it owes more.
+func (x *step) asked() error {
+	for _, m := range x.History {
+		x.report(m.Status)
 	}
-	x.owe(durable.Message(report+string(s), "", x.Metadata.Receiver, wire.StatusMessage{
-		Status: s, Metadata: x.Metadata, KitchenID: x.ID, Reason: reason,
-	}))
+	if x.Refusal != "" {
+		x.report(wire.OrderCancelled)
+	}
+	if x.waiting() {
+		x.ask()
+	}
+	if len(x.effects) == 0 {
+		return durable.ErrIgnored
+	}
+	return nil
+}
+
+// report tells whoever asked for it.
+func (x *step) report(s wire.Status) {
+	m := wire.StatusMessage{Status: s, Metadata: x.Metadata, KitchenID: x.ID}
+	if s == wire.OrderCancelled {
+		m.Reason = x.Refusal
+	}
+	x.owe(durable.Message(report+string(s), "", x.Metadata.Receiver, m))
 }

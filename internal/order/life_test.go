@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tiffin-food/tiffin/internal/broker"
 	"github.com/tiffin-food/tiffin/internal/durable"
 	"github.com/tiffin-food/tiffin/internal/order"
 	"github.com/tiffin-food/tiffin/internal/wire"
@@ -110,9 +111,10 @@ func yes(effect string) durable.Event {
 
 // life is an order with what it owes, as the shell keeps it: a later effect of a name replaces the earlier one.
 type life struct {
-	state order.State
-	owed  map[string]durable.Effect
-	at    time.Time
+	state     order.State
+	owed      map[string]durable.Effect
+	announced []durable.Effect // domain events; the broker always takes them
+	at        time.Time
 }
 
 func newLife(events ...durable.Event) *life {
@@ -127,7 +129,7 @@ func newLife(events ...durable.Event) *life {
 
 // copy is what l is now, whatever becomes of l.
 func (l *life) copy() *life {
-	return &life{state: l.state, owed: maps.Clone(l.owed), at: l.at}
+	return &life{state: l.state, owed: maps.Clone(l.owed), announced: slices.Clip(l.announced), at: l.at}
 }
 
 func changesNothing(err error) bool {
@@ -148,7 +150,10 @@ func (l *life) apply(e durable.Event) error {
 	l.state = next
 	for _, f := range effects {
 		delete(l.owed, f.Name)
-		if f.Kind != kindDrop {
+		switch {
+		case f.To == broker.Events:
+			l.announced = append(l.announced, f)
+		case f.Kind != kindDrop:
 			l.owed[f.Name] = f
 		}
 	}
@@ -173,9 +178,12 @@ func (l *life) history() []wire.Status {
 	return all
 }
 
-// owes are the names of what is owed, timers apart from the rest.
+// owes are the names of what is owed, timers apart from the rest, without the one that always runs.
 func (l *life) owes() (work, timers []string) {
 	for name, e := range l.owed {
+		if name == "silence" {
+			continue
+		}
 		if e.Kind == durable.KindTimer {
 			timers = append(timers, name)
 		} else {

@@ -79,7 +79,7 @@ func everything() []named {
 	} {
 		all = append(all, named{effect + ".done", yes(effect)}, named{effect + ".refused", no(effect, "no")})
 	}
-	for _, timer := range []string{"paymentLimit", "driverLimit", "kitchenLimit", "gap"} {
+	for _, timer := range []string{"paymentLimit", "driverLimit", "kitchenLimit", "gap", "silence"} {
 		all = append(all, named{timer + ".due", due(timer)})
 	}
 	return append(all,
@@ -236,24 +236,21 @@ func brokenRules(before, after *life) (broken []string) {
 	if strings.HasPrefix(a.Reason, "cancelled by the customer") && has(wire.DriverAvailable) {
 		say("the customer cancelled after a driver was committed")
 	}
-	if work, timers := after.owes(); len(work)+len(timers) == 0 && !a.Settled() && !waitsForOthers(a) {
-		say("it is %s, not settled, and nothing is owed", a.Status)
+	if _, timed := after.owed["silence"]; timed == a.Settled() && !a.Deleted {
+		say("it is %s, settled %t, and silence is timed: %t", a.Status, a.Settled(), timed)
+	}
+	var announced []wire.Status
+	for _, f := range after.announced {
+		announced = append(announced, wire.Status(strings.TrimPrefix(f.Op, wire.OrderTopic)))
+	}
+	if !a.Deleted && !slices.Equal(announced, after.history()) {
+		say("announced %v, and it was %v", announced, after.history())
 	}
 	return broken
 }
 
 func (l *life) final() bool {
 	return !slices.ContainsFunc(order.Graph, func(e order.Edge) bool { return e.From == l.state.Status }) || l.state.Status == wire.OrderCancelled
-}
-
-// waitsForOthers says that the next word is another service's, which owes it: the money of a cancelled order, or the
-// news of a kitchen or a driver at work.
-func waitsForOthers(s order.State) bool {
-	switch s.Status {
-	case wire.OrderCancelled, wire.CookingMeal, wire.CookingDone, wire.PickedUp, wire.InTransit:
-		return true
-	}
-	return false
 }
 
 // TestStepIsPure: the same arguments give the same results, and nothing is written into what was given.

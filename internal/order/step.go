@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tiffin-food/tiffin/internal/broker"
 	"github.com/tiffin-food/tiffin/internal/durable"
 	"github.com/tiffin-food/tiffin/internal/planted"
 	"github.com/tiffin-food/tiffin/internal/wire"
@@ -17,11 +18,13 @@ type Limits struct {
 	Driver  time.Duration // a committed driver, from the payment on
 	Kitchen time.Duration // the restaurant's first sign, from the committed driver on
 	Gap     time.Duration // how long a status may be ahead of its turn before the partner is asked
+	Silence time.Duration // how long nothing may be heard of an order before whoever owes news is asked
 }
 
 // DefaultLimits are those of a system that nobody configured.
 var DefaultLimits = Limits{
 	Payment: 15 * time.Minute, Driver: 30 * time.Minute, Kitchen: 15 * time.Minute, Gap: 2 * time.Minute,
+	Silence: 30 * time.Minute,
 }
 
 // Machine is the order's pure core.
@@ -70,6 +73,8 @@ const (
 	driverLimit    = "driverLimit"
 	kitchenLimit   = "kitchenLimit"
 	gap            = "gap"
+	silence        = "silence"
+	announce       = "event:" // + status
 )
 
 // step is one event being applied: the state as it becomes, and what it comes to owe.
@@ -87,7 +92,35 @@ func (m Machine) Step(s State, e durable.Event) (State, []durable.Effect, error)
 	if err != nil && !errors.Is(err, durable.ErrCanWait) {
 		return s, nil, err
 	}
+	if err == nil {
+		x.follow(s)
+	}
 	return x.State, x.effects, err
+}
+
+// follow is what every change of status calls for: whoever listens is told, and silence is timed anew until the order
+// is settled.
+func (x *step) follow(was State) {
+	if x.Deleted {
+		return
+	}
+	changed := x.History[len(was.History):]
+	for _, m := range changed {
+		x.owe(durable.Message(announce+string(m.Status), broker.Events, wire.OrderTopic+string(m.Status), x.event(m)))
+	}
+	switch {
+	case x.Settled() && !was.Settled():
+		x.owe(durable.Drop(silence))
+	case !x.Settled() && (len(changed) > 0 || was.Settled()): // money that came late unsettles
+		x.owe(durable.Timer(silence, x.at.Add(x.limits.Silence)))
+	}
+}
+
+func (x *step) event(m wire.Moment) wire.OrderEvent {
+	return wire.OrderEvent{
+		OrderID: x.ID, CustomerID: x.CustomerID, RestaurantID: x.RestaurantID, Status: m.Status, When: m.When,
+		Total: x.Total, Reason: x.Reason,
+	}
 }
 
 func (x *step) owe(e ...durable.Effect) { x.effects = append(x.effects, e...) }
@@ -180,7 +213,19 @@ func (x *step) apply(e durable.Event) error {
 		x.note(x.at, wire.OrderService, wire.OrderService, "too late to release: "+string(e.Body))
 		return durable.ErrCanWait
 	case gap + durable.Due:
-		return x.askAround()
+		if len(x.Ahead) == 0 {
+			return durable.ErrIgnored
+		}
+		x.askAround()
+		x.owe(durable.Timer(gap, x.at.Add(x.limits.Gap)))
+		return nil
+	case silence + durable.Due:
+		if x.Settled() {
+			return durable.ErrIgnored
+		}
+		x.askAround()
+		x.owe(durable.Timer(silence, x.at.Add(x.limits.Silence)))
+		return nil
 	}
 	return fmt.Errorf("an order does not know the event %s: %s", e.Type, e.Body)
 }
@@ -417,144 +462,13 @@ func (x *step) cooking() durable.Effect {
 		wire.KitchenRequest{Items: x.Items, Metadata: x.metadata(), Trip: x.trip(x.at)}, time.Time{})
 }
 
-// cancel takes a customer's or an operator's wish.
-func (x *step) cancel(c Cancel) error {
-	by := "customer"
-	if c.Operator {
-		by = "operator"
-	}
-	reason := "cancelled by the " + by
-	if c.Reason != "" {
-		reason += ": " + c.Reason
+// askAround has the service asked whose news is missing; it tells again what it told before, and asks its company.
+func (x *step) askAround() {
+	who := wire.PaymentService // an order that was cancelled waits for its money
+	if i := slices.Index(path, x.Status); i >= 0 {
+		who = sender(path[i+1])
 	}
 	switch {
-	case x.Status == wire.OrderCancelled || x.Status == wire.Reimbursed || x.CancelAsked:
-		return durable.ErrIgnored
-	case planted.Is(planted.CancelAfterDriverAvailable) && CanFollow(x.Status, wire.OrderCancelled):
-		return x.end(reason)
-	case before(x.Status, wire.DriverAvailable):
-		x.note(x.at, by, wire.OrderService, "cancel")
-		return x.withdraw(reason)
-	case c.Operator && CanFollow(x.Status, wire.OrderCancelled):
-		x.note(x.at, by, wire.OrderService, "cancel")
-		return x.end(reason)
-	case x.Status == wire.PaymentFailed || x.Status == wire.Delivered:
-		return durable.Refuse(durable.Conflict, "the order is finished: %s", x.Status)
-	default:
-		return durable.Refuse(durable.Conflict, "too late: a driver is committed and the order is %s", x.Status)
-	}
-}
-
-// withdraw cancels an order for which no driver is known to be committed. Where delivery may have one, it decides.
-func (x *step) withdraw(reason string) error {
-	if planted.Is(planted.RefundBeforeCancelCheck) {
-		x.settleMoney()
-	}
-	if x.DeliveryID != "" || x.DeliveryAsked {
-		if x.CancelAsked {
-			return durable.ErrIgnored
-		}
-		x.CancelAsked, x.CancelReason = true, reason
-		if x.Status == wire.DeliveryScheduled && x.DeliveryID != "" {
-			x.askDeliveryToCancel()
-		} // else the result of POST /v1/deliveries comes first: it names the delivery
-		return nil
-	}
-	return x.end(reason)
-}
-
-func (x *step) askDeliveryToCancel() {
-	x.owe(durable.Command(cancelDelivery, wire.DeliveryService, "POST /v1/deliveries/"+x.DeliveryID+"/cancel", nil, time.Time{}))
-}
-
-func (x *step) cancelWon() error {
-	if x.Status == wire.OrderCancelled || x.Status == wire.Reimbursed {
-		return durable.ErrIgnored // the company's refusal came first
-	}
-	if x.Status != wire.DeliveryScheduled {
-		return fmt.Errorf("delivery cancelled an order that is %s", x.Status)
-	}
-	x.said(wire.DeliveryService, "POST /v1/deliveries/{id}/cancel")
-	return x.end(x.CancelReason)
-}
-
-func (x *step) cancelLost() error {
-	if !x.CancelAsked {
-		return durable.ErrIgnored
-	}
-	x.note(x.at, wire.DeliveryService, wire.OrderService, "409: a driver is committed")
-	x.CancelAsked, x.CancelReason = false, ""
-	if before(x.Status, wire.DriverAvailable) { // its news is on the way; should it be lost, the limit counts again
-		x.owe(durable.Timer(driverLimit, x.at.Add(x.limits.Driver)))
-	}
-	return nil
-}
-
-// end cancels the order now, gives back what was taken and lets go whoever works for it.
-func (x *step) end(reason string) error {
-	if !CanFollow(x.Status, wire.OrderCancelled) {
-		return durable.Refuse(durable.Conflict, "the order is %s and cannot be cancelled", x.Status)
-	}
-	if !before(x.Status, wire.DriverAvailable) {
-		x.owe(
-			durable.Drop(cook),
-			durable.Command(releaseDriver, wire.DeliveryService, "POST /v1/deliveries/"+x.DeliveryID+"/release", nil, time.Time{}),
-			durable.Command(releaseKitchen, wire.KitchenService, "POST /v1/kitchen/release",
-				wire.KitchenRequest{Items: x.Items, Metadata: x.metadata()}, time.Time{}),
-		)
-	}
-	x.owe(durable.Drop(paymentLimit), durable.Drop(driverLimit), durable.Drop(kitchenLimit), durable.Drop(gap),
-		durable.Drop(readAddress))
-	x.Reason, x.CancelAsked, x.CancelReason, x.Ahead = reason, false, "", nil
-	x.enter(wire.OrderCancelled)
-	x.settleMoney()
-	return nil
-}
-
-// companyRefused: a service says that its company will not do it.
-func (x *step) companyRefused(m wire.StatusMessage) error {
-	who := wire.PaymentService
-	switch {
-	case m.KitchenID != "":
-		who = wire.KitchenService
-	case m.DeliveryID != "":
-		who = wire.DeliveryService
-	default:
-		if x.Payment == PaymentUnknown {
-			x.Payment = PaymentNone
-		}
-	}
-	if !CanFollow(x.Status, wire.OrderCancelled) {
-		if who == wire.PaymentService && x.Status == wire.OrderCancelled {
-			return nil // the money's outcome is known now
-		}
-		return durable.ErrIgnored
-	}
-	x.note(x.at, who, wire.OrderService, "refused: "+m.Reason)
-	return x.end(m.Reason)
-}
-
-// rejected ends the order because another service answered a command with a final no.
-func (x *step) rejected(e durable.Event, what string) error {
-	var r durable.Rejection
-	if err := e.Into(&r); err != nil {
-		return err
-	}
-	err := x.end(fmt.Sprintf("%s was refused: %s", what, r.Detail))
-	var refusal *durable.Refusal
-	if errors.As(err, &refusal) {
-		return durable.ErrIgnored // it went on, or ended, meanwhile
-	}
-	return err
-}
-
-// askAround has the partners asked whose news is missing, and looks again later.
-func (x *step) askAround() error {
-	if len(x.Ahead) == 0 {
-		return durable.ErrIgnored
-	}
-	missing := path[slices.Index(path, x.Status)+1]
-	switch who := sender(missing); {
 	case who == wire.KitchenService && x.KitchenID != "":
 		x.owe(durable.Command(ask+who, who, "POST /v1/kitchen/"+x.KitchenID+"/ask", nil, time.Time{}))
 	case who == wire.DeliveryService && x.DeliveryID != "":
@@ -562,6 +476,4 @@ func (x *step) askAround() error {
 	case who == wire.PaymentService:
 		x.owe(durable.Command(ask+who, who, "POST /v1/payments/"+x.ID+"/ask", nil, time.Time{}))
 	}
-	x.owe(durable.Timer(gap, x.at.Add(x.limits.Gap)))
-	return nil
 }

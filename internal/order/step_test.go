@@ -28,6 +28,9 @@ func TestHappyPath(t *testing.T) {
 			t.Fatalf("%s: %v", e.Type, err)
 		}
 		out.WriteString("\n" + e.Type + ": " + string(l.state.Status) + "\n")
+		for _, f := range l.announced[len(before.announced):] {
+			out.WriteString("  event " + f.Op + ": " + string(f.Body) + "\n")
+		}
 		work, timers := l.owes()
 		for _, name := range append(work, timers...) {
 			if f := l.owed[name]; before.owed[name].Name == "" {

@@ -116,11 +116,7 @@ func (x *step) apply(e durable.Event) error {
 		}
 		return x.news(c.Status, c.TransactionID)
 	case EventAsk:
-		if !x.waiting() {
-			return durable.ErrIgnored
-		}
-		x.ask()
-		return nil
+		return x.asked()
 
 	case bill + durable.Done:
 		return x.charge(e)
@@ -309,11 +305,30 @@ func (x *step) told(s wire.Status) bool {
 	return slices.ContainsFunc(x.History, func(m wire.Moment) bool { return m.Status == s })
 }
 
-// tell reports a status to whoever asked for the payment.
+// tell notes a status and reports it to whoever asked for the payment.
 func (x *step) tell(s wire.Status) {
 	x.History = append(slices.Clip(x.History), wire.Moment{Status: s, When: x.at})
+	x.report(s)
+}
+
+func (x *step) report(s wire.Status) {
 	x.owe(durable.Message(report+string(s), "", x.Receiver, wire.StatusMessage{
 		Status: s, Reason: x.Reason,
 		Metadata: wire.Metadata{Receiver: x.Receiver, OrderID: x.OrderID, CustomerID: x.CustomerID},
 	}))
+}
+
+// asked: the order misses news. What it was told it is told again, as a broker may have lost it for good, and the card
+// company is asked where it owes more.
+func (x *step) asked() error {
+	for _, m := range x.History {
+		x.report(m.Status)
+	}
+	if x.waiting() {
+		x.ask()
+	}
+	if len(x.effects) == 0 {
+		return durable.ErrIgnored
+	}
+	return nil
 }

@@ -91,6 +91,11 @@ func (l *life) apply(e durable.Event) error {
 	if err != nil {
 		return err
 	}
+	if e.Type == payment.EventAsk { // what it was told, the order is told again
+		effects = slices.DeleteFunc(slices.Clone(effects), func(f durable.Effect) bool {
+			return f.Kind == durable.KindMessage && slices.ContainsFunc(l.ever, func(t durable.Effect) bool { return t.Name == f.Name })
+		})
+	}
 	l.state, l.ever = next, append(l.ever, effects...)
 	for _, f := range effects {
 		if l.owed[f.Name] = f; f.Kind == durable.Drop("").Kind {
@@ -372,5 +377,30 @@ func TestPlantedBugShows(t *testing.T) {
 	planted.Plant(t, planted.RefundAmountRecomputed)
 	if len(brokenRules(newLife(append(slices.Clone(charging), callback(wire.PaymentPaid), reimburse())...))) == 0 {
 		t.Error("no rule notices that the refund is not what was charged")
+	}
+}
+
+// TestToldAgain: who asks is told again all that was told, under the same names and with the same words: a broker may
+// have lost it for good.
+func TestToldAgain(t *testing.T) {
+	l := newLife(append(slices.Clone(charging), callback(wire.PaymentPaid), reimburse(), callback(wire.Reimbursed))...)
+	told := l.told()
+	_, effects, err := machine.Step(l.state, event(payment.EventAsk, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var again []wire.Status
+	for _, f := range effects {
+		if f.Kind != durable.KindMessage {
+			continue
+		}
+		i := slices.IndexFunc(l.ever, func(t durable.Effect) bool { return t.Name == f.Name && string(t.Body) == string(f.Body) })
+		if i < 0 {
+			t.Errorf("%s says %s, which was not said before", f.Name, f.Body)
+		}
+		again = append(again, wire.Status(strings.TrimPrefix(f.Name, "report:")))
+	}
+	if !slices.Equal(again, told) || len(told) == 0 {
+		t.Errorf("told %v again, want %v", again, told)
 	}
 }

@@ -16,8 +16,7 @@
 // It never reads the wall clock, never starts a goroutine inside a world, and never depends on map order.
 //
 // Every world draws its own share of the faults and how often they strike; a quarter of the worlds have one instance
-// of each service over an exclusive store, as `tiffin up` has, the others two over a shared one. [LostMessage] is
-// not among [All]: a message that is gone after the broker confirmed it is not survived.
+// of each service over an exclusive store, as `tiffin up` has, the others two over a shared one.
 //
 // What it does not show: real stores, brokers and processes (levels 2 and 3); the executor [durable.Runner], whose
 // place the instances here take, with its graceful stop and its unparking; and menus.

@@ -43,7 +43,7 @@ const (
 	Operators                     // operators cancel
 	Repeats                       // customers place the same order again, or another under the same key
 	Deletes                       // customers delete finished orders
-	LostMessage                   // a confirmed message is gone, as when somebody deletes a queue; not among All
+	LostMessage                   // a confirmed message is gone, as when somebody deletes a queue
 	faultCount
 )
 
@@ -68,9 +68,9 @@ var oneIn = [faultCount]uint32{
 // Faults is a set of faults.
 type Faults uint64
 
-// All faults that must be survived, and none.
+// All faults, and none.
 const (
-	All  Faults = 1<<LostMessage - 1
+	All  Faults = 1<<faultCount - 1
 	None Faults = 0
 )
 

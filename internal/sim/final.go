@@ -21,6 +21,11 @@ func (w *world) final() {
 	}
 	for _, sh := range w.orders.store.order {
 		s := sh.state
+		for _, m := range s.History {
+			if !w.queue.heard[taken{s.ID, string(m.Status)}] {
+				w.fail(7, "order %s is %s, and nobody was told", s.ID, m.Status)
+			}
+		}
 		if s.Deleted {
 			s = w.sight(s.ID).last
 		}

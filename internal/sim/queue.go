@@ -23,9 +23,10 @@ type queue struct {
 	applied, repeated, absorbed int            // acknowledged
 	confirmed                   int            // messages that a publisher was told the broker has
 	taken                       map[taken]bool // what was applied
+	heard                       map[taken]bool // the domain events
 }
 
-// taken names a message that changed an order.
+// taken names a message that changed an order, or a status that was announced.
 type taken struct{ order, event string }
 
 // letter is a copy of a message in the queue.
@@ -40,13 +41,19 @@ type letter struct {
 // publish takes a message from an instance's outbox.
 func (q *queue) publish(from *host, o durable.Owed, key string, done func(durable.Outcome)) {
 	w := q.w
-	if o.Op != wire.OrderQueue {
+	event := o.To == broker.Events
+	if !event && o.Op != wire.OrderQueue {
 		w.fail(7, "%s goes to the queue %q", o.ID, o.Op)
 		return
 	}
 	if w.fault(Publish) {
 		w.tell("queue", "never gets", key, "", 0)
 		from.after(w.between(time.Second, timeout), func() { done(durable.Outcome{Detail: "no confirm"}) })
+		return
+	}
+	if event {
+		w.announced(o)
+		q.confirm(from, done)
 		return
 	}
 	m := broker.Message{ID: key, Key: o.Op, Time: w.time(), Body: o.Body}
@@ -61,12 +68,31 @@ func (q *queue) publish(from *host, o durable.Owed, key string, done func(durabl
 	if w.fault(Duplicate) {
 		w.after(w.between(0, 10*time.Second), func() { q.enqueue(m, "") })
 	}
+	q.confirm(from, done)
+}
+
+// confirm tells the publisher that the broker has the message, or the confirm is lost.
+func (q *queue) confirm(from *host, done func(durable.Outcome)) {
+	w := q.w
 	if w.fault(Confirm) {
 		from.after(w.between(time.Second, timeout), func() { done(durable.Outcome{Detail: "no confirm"}) })
 		return
 	}
 	q.confirmed++
 	from.after(w.latency()+20*time.Millisecond, func() { done(durable.Outcome{Verdict: durable.Accepted}) })
+}
+
+// announced takes a domain event: of a status that the order has, on disk.
+func (w *world) announced(o durable.Owed) {
+	id, _, _ := strings.Cut(o.ID, "/")
+	status := wire.Status(strings.TrimPrefix(o.Op, wire.OrderTopic))
+	if sh := w.orders.store.records[id]; sh == nil || !sh.state.Deleted && !reached(sh.state, status) {
+		w.fail(6, "%s announces %s, which the order is not on disk", o.ID, status)
+	}
+	if w.queue.heard == nil {
+		w.queue.heard = map[taken]bool{}
+	}
+	w.queue.heard[taken{id, string(status)}] = true
 }
 
 // enqueue puts a copy into the queue.

@@ -133,7 +133,7 @@ func TestParseFaults(t *testing.T) {
 		{"", None, ""},
 		{"crash, delay", None.With(Crash).With(Delay), ""},
 		{"-crash", All.Without(Crash), ""},
-		{"all,-crash,lost-message", All.Without(Crash).With(LostMessage), ""},
+		{"all,-crash,-lost-message", All.Without(Crash).Without(LostMessage), ""},
 		{"crash,bogus", 0, `unknown fault "bogus"`},
 	} {
 		got, err := ParseFaults(tt.list)

@@ -79,7 +79,7 @@ func newWorld(seed uint64, orders int, faults Faults, cover *Coverage, out io.Wr
 	features := durable.Features{Exclusive: w.exclusive}
 	limits := order.DefaultLimits
 	if w.oneIn(6) {
-		limits = order.Limits{Payment: 3 * time.Minute, Driver: 8 * time.Minute, Kitchen: 4 * time.Minute, Gap: time.Minute}
+		limits = order.Limits{Payment: 3 * time.Minute, Driver: 8 * time.Minute, Kitchen: 4 * time.Minute, Gap: time.Minute, Silence: 10 * time.Minute}
 	}
 	w.orders = newService(w, wire.OrderService, order.Machine{Limits: limits}, features, plainCodec, w.serveOrder)
 	w.payments = newService(w, wire.PaymentService, payment.Machine{Silence: payment.DefaultSilence}, features, plainCodec, w.servePayment)

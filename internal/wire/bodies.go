@@ -208,3 +208,17 @@ type MenuChanged struct {
 
 // MenuTopic is the routing key of MenuChanged on the topic exchange.
 const MenuTopic = "restaurant.menuChanged"
+
+// OrderEvent is the domain event that the order service publishes on the topic exchange when an order takes a status.
+type OrderEvent struct {
+	OrderID      string    `json:"order_id"`
+	CustomerID   string    `json:"customer_id"`
+	RestaurantID string    `json:"restaurant_id"`
+	Status       Status    `json:"status"`
+	When         time.Time `json:"when"`
+	Total        Money     `json:"total"`
+	Reason       string    `json:"reason,omitempty"` // why it was cancelled
+}
+
+// OrderTopic and a status make the routing key of an OrderEvent, such as "order.paymentPaid".
+const OrderTopic = "order."
