@@ -60,8 +60,15 @@ check-go:
 	*) echo "Go $$have is older than $$want: it fetches Go $$want for this build." ;; \
 	esac
 
+# The servers that tests need start once for all of them. Where one is to be installed first, that takes minutes.
 .PHONY: test
-test: race ## Run every test, and those of what is concurrent under the race detector first
+test: check-go ## Run every test with the servers it needs, first what is concurrent under the race detector
+	@mkdir -p bin
+	@$(GO) build -buildvcs=false -o bin/with ./internal/engines/with
+	@bin/with -- $(MAKE) --no-print-directory race tests
+
+.PHONY: tests
+tests:
 	$(GO) test -timeout 10m ./...
 
 .PHONY: race
