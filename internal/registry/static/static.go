@@ -5,11 +5,11 @@ package static
 import (
 	"context"
 	"fmt"
-	"net/url"
 	"slices"
 	"sync"
 
 	"github.com/tiffin-food/tiffin/internal/httpapi"
+	"github.com/tiffin-food/tiffin/internal/registry"
 )
 
 // Registry maps services to the base URLs of their instances. It is safe for concurrent use.
@@ -31,11 +31,8 @@ func New(services map[string][]string) (*Registry, error) {
 
 // Set replaces a service's list; an empty one makes the service unknown.
 func (r *Registry) Set(service string, urls ...string) error {
-	for _, raw := range urls {
-		u, err := url.Parse(raw)
-		if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || u.RawQuery != "" || u.Fragment != "" {
-			return fmt.Errorf("instance of %s: %q is not a base URL such as http://host:port", service, raw)
-		}
+	if err := registry.CheckURLs(service, urls...); err != nil {
+		return err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -27,7 +27,7 @@ func TestConformance(t *testing.T) {
 }
 
 func TestNewRefusesWhatIsNoBaseURL(t *testing.T) {
-	for _, raw := range []string{"", "localhost:8000", "http://", "ftp://a", "http://a?x=1", "http://a#f", "http://a:b:c", "/v1"} {
+	for _, raw := range []string{"", "localhost:8000", "http://", "ftp://a", "http://a?x=1", "http://a#f", "http://a:b:c", "http://:8000", "/v1", "http://user:secret@a"} {
 		if _, err := static.New(map[string][]string{"order": {raw}}); err == nil {
 			t.Errorf("%q was taken", raw)
 		}

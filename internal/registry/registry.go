@@ -1,0 +1,26 @@
+// Package registry is where a service's instances are found. The port is httpapi.Resolver, declared where it is used;
+// its adapters are in the packages below, their suite is registrytest.
+//
+// static is a list that is written down, catalog a list kept in a store with a cache in front of it, and consul asks
+// Consul, where instances register themselves and the dead are taken out.
+package registry
+
+import (
+	"fmt"
+	"net/url"
+)
+
+// CheckURLs says which of a service's URLs is no base URL: http or https with a host, without query and fragment, and
+// without a password, since lists are shown and logged.
+func CheckURLs(service string, urls ...string) error {
+	for _, raw := range urls {
+		u, err := url.Parse(raw)
+		if err == nil && u.User != nil {
+			return fmt.Errorf("instance of %s: %q has a user in it", service, u.Redacted())
+		}
+		if err != nil || u.Hostname() == "" || (u.Scheme != "http" && u.Scheme != "https") || u.RawQuery != "" || u.Fragment != "" {
+			return fmt.Errorf("instance of %s: %q is not a base URL such as http://host:port", service, raw)
+		}
+	}
+	return nil
+}
