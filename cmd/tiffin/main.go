@@ -34,7 +34,10 @@ type cli struct {
 	Verify  verifyCmd  `cmd:"" help:"Check what must always hold over the stored data and the card company's ledger."`
 	Sim     simCmd     `cmd:"" help:"Run the deterministic simulation with faults."`
 	Bench   benchCmd   `cmd:"" help:"Measure complete orders per second."`
-	Queue   queueCmd   `cmd:"" help:"Look at dead letters and send them again."`
+	Queue   queueCmd   `cmd:"" help:"Look at queues and dead letters, send messages, follow events."`
+	Event   eventCmd   `cmd:"" help:"Send a status as another service would."`
+	Cache   cacheCmd   `cmd:"" help:"Look at the copies in Redis, and clear them."`
+	URLs    urlsCmd    `cmd:"" name:"urls" help:"The catalogue of service URLs."`
 	OpenAPI openapiCmd `cmd:"" name:"openapi" help:"Print a service's OpenAPI document."`
 	Health  healthCmd  `cmd:"" help:"Ask a running system for its health."`
 	Version versionCmd `cmd:"" help:"Print the version."`
@@ -65,6 +68,7 @@ func run(args []string, out, errOut io.Writer) int {
 		kong.Description("Food home delivery: an order is paid once, cooked once, delivered once; or cancelled and refunded once."),
 		kong.DefaultEnvars("TIFFIN"),
 		kong.Configuration(readSettings),
+		kong.Resolvers(files{}),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
 		kong.Writers(out, errOut),
 		kong.Vars{"version": version},

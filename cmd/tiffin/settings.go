@@ -62,9 +62,41 @@ func (s settings) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, 
 		if _, set := os.LookupEnv(name); set {
 			return nil, nil
 		}
+		if _, set := os.LookupEnv(name + fileSuffix); set {
+			return nil, nil
+		}
 	}
 	if n, ok := value.(json.Number); ok {
 		return n.String(), nil
 	}
 	return value, nil
+}
+
+// fileSuffix makes the variable that names a file whose content is a setting: TIFFIN_BROKER_FILE for a secret that is
+// mounted as a file. Blanks around the content do not count.
+const fileSuffix = "_FILE"
+
+// files is a kong.Resolver of such variables.
+type files struct{}
+
+// Validate has nothing to say before a flag is asked for.
+func (files) Validate(*kong.Application) error { return nil }
+
+// Resolve reads the file that is named for the flag.
+func (files) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+	for _, name := range flag.Envs {
+		path, set := os.LookupEnv(name + fileSuffix)
+		if !set {
+			continue
+		}
+		if _, both := os.LookupEnv(name); both {
+			return nil, fmt.Errorf("%s: set beside %s%s; expected one of the two", name, name, fileSuffix)
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return nil, fmt.Errorf("%s%s: %w", name, fileSuffix, err)
+		}
+		return strings.TrimSpace(string(content)), nil
+	}
+	return nil, nil
 }

@@ -5,17 +5,25 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"time"
 
 	"github.com/tiffin-food/tiffin/internal/app"
 	"github.com/tiffin-food/tiffin/internal/order"
 )
 
+// data are the flags that say where everything is kept.
+type data struct {
+	Data        string `help:"Folder of whatever is kept in SQLite." default:"data" type:"path"`
+	app.Engines `group:"Engines, instead of the embedded ones"`
+}
+
 // system are the flags of everything that runs services.
 type system struct {
-	Data  string  `help:"Folder of the databases." default:"data" type:"path"`
-	Speed float64 `help:"How many times faster than real time the clock runs." default:"1"`
+	data
+	Speed     float64   `help:"How many times faster than real time the clock runs." default:"1"`
+	ClockFrom time.Time `help:"The moment from which a faster clock counts: the same in every process." placeholder:"2026-01-31T12:00:00Z"`
+
+	OutboxLimit int `help:"Take no more orders while so many have work overdue: a broker or neighbour that is away must not fill the store." default:"100000"`
 
 	APIKey string `help:"What services show each other as X-API-Key; one of this run's own if empty." name:"api-key"`
 
@@ -31,7 +39,8 @@ type system struct {
 
 func (s system) config(e *env) app.Config {
 	return app.Config{
-		Version: version, Data: s.Data, Speed: s.Speed, Log: e.log, APIKey: s.APIKey, Behave: s.Partner,
+		Engines: s.Engines, Version: version, Data: s.Data, Speed: s.Speed, From: s.ClockFrom, Log: e.log, APIKey: s.APIKey,
+		Behave: s.Partner, Outbox: s.OutboxLimit,
 		Limits: order.Limits{Payment: s.PaymentLimit, Driver: s.DriverLimit, Kitchen: s.KitchenLimit, Gap: s.GapLimit, Silence: s.SilenceLimit},
 	}
 }
@@ -101,73 +110,6 @@ Place an order, and watch it come:
 		b.Dim("docs    "), url, b.Dim("data    "), c.Data, b.Dim("partners"), partners,
 		b.Dim("clock   "), sys.Now().Format(time.RFC3339), c.Speed,
 		b.Good("bin/tiffin order place --watch"+flag))
-}
-
-type serveCmd struct {
-	system
-	Services []string `arg:"" help:"Some of order, payment, customer, delivery, kitchen, gateway; partners for the simulated companies."`
-	Host     string   `help:"Address to listen on; the ports are the services' own." default:"127.0.0.1"`
-}
-
-func (c *serveCmd) Run(e *env) error {
-	cfg := c.config(e)
-	var names []string
-	door := false
-	for _, n := range c.Services {
-		switch n {
-		case "partners":
-			cfg.Partners = true
-		case "gateway":
-			door = true
-		default:
-			names = append(names, n)
-		}
-	}
-	if err := errors.Join(cfg.Check(), app.CheckServices(names)); err != nil {
-		return err
-	}
-	if err := app.CheckTogether(names); err != nil {
-		return err
-	}
-	sys, err := app.New(e.ctx, cfg, names...)
-	if err != nil {
-		return err
-	}
-	serving := map[string]http.Handler{}
-	for _, n := range names {
-		serving[app.Address(c.Host, n)] = sys.API(n)
-	}
-	for _, n := range app.Services {
-		if sys.API(n) == nil {
-			if err := sys.Find(n, "http://"+app.Address(c.Host, n)); err != nil {
-				return errors.Join(err, stop(e, sys))
-			}
-		}
-	}
-	if door {
-		serving[net.JoinHostPort(c.Host, "8080")] = sys.Gateway
-	}
-	ctx, cancel := context.WithCancel(e.ctx)
-	defer cancel()
-	ended := make(chan error, len(serving))
-	n := 0
-	for addr, h := range serving {
-		ln, err := net.Listen("tcp", addr)
-		if err != nil {
-			cancel()
-			ended <- fmt.Errorf("listen: %w", err)
-			n++
-			break
-		}
-		_, _ = fmt.Fprintln(e.err, "listening on", "http://"+addr)
-		n++
-		go func() { ended <- sys.Serve(ctx, ln, h); cancel() }()
-	}
-	var errs []error
-	for range n {
-		errs = append(errs, <-ended)
-	}
-	return errors.Join(append(errs, stop(e, sys))...)
 }
 
 // defaultURL is where `tiffin up` listens.

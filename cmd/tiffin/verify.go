@@ -10,12 +10,12 @@ import (
 )
 
 type verifyCmd struct {
-	Data string `help:"Folder of the databases. A system may be running on them." default:"data" type:"path"`
-	JSON bool   `help:"Print JSON for a script." name:"json"`
+	data
+	JSON bool `help:"Print JSON for a script." name:"json"`
 }
 
 func (c *verifyCmd) Run(e *env) error {
-	report, err := app.Verify(e.ctx, c.Data)
+	report, err := app.Verify(e.ctx, app.Config{Engines: c.Engines, Data: c.Data, Log: e.log})
 	if err != nil {
 		return err
 	}

@@ -9,28 +9,25 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
-	"strconv"
 	"sync"
 	"time"
 
-	"github.com/tiffin-food/tiffin/internal/broker/local"
+	"github.com/tiffin-food/tiffin/internal/broker/rabbitmq"
+	"github.com/tiffin-food/tiffin/internal/cache"
+	"github.com/tiffin-food/tiffin/internal/cache/redis"
 	"github.com/tiffin-food/tiffin/internal/client"
 	"github.com/tiffin-food/tiffin/internal/clock"
 	"github.com/tiffin-food/tiffin/internal/dataset"
 	"github.com/tiffin-food/tiffin/internal/durable"
-	"github.com/tiffin-food/tiffin/internal/durable/sqlite"
 	"github.com/tiffin-food/tiffin/internal/gateway"
 	"github.com/tiffin-food/tiffin/internal/httpapi"
 	"github.com/tiffin-food/tiffin/internal/id"
 	"github.com/tiffin-food/tiffin/internal/order"
-	orderapi "github.com/tiffin-food/tiffin/internal/order/api"
-	"github.com/tiffin-food/tiffin/internal/registry/static"
+	"github.com/tiffin-food/tiffin/internal/registry/consul"
 	"github.com/tiffin-food/tiffin/internal/wire"
 )
 
-// System is a running Tiffin: services, broker and, where wanted, the simulated companies in one process.
-// New starts it, Stop ends it.
+// System is a running Tiffin, or those of its services that run in this process. New starts it, Stop ends it.
 type System struct {
 	Clock   *clock.Clock
 	Gateway http.Handler
@@ -38,22 +35,26 @@ type System struct {
 
 	cfg      Config
 	log      *slog.Logger
-	db       *sqlite.DB
+	dbs      *databases
 	owner    string
 	ids      *id.Source
 	local    *httpapi.Local
-	registry *static.Registry
+	dir      directory
+	consul   *consul.Registry // nil: another registry
 	http     *httpapi.Client
-	broker   *local.Broker
-	letters  letters
+	broker   messenger
+	rabbit   *rabbitmq.Broker // nil: the local broker
+	redis    *redis.Cache     // nil: no copies
+	copies   *cache.Writer    // of orders; nil: none
 	apis     map[string]*httpapi.API
-	orders   *orderapi.Service // nil where it is not served here
 	parts    []part
 	partners *partners
 
-	life  context.Context
-	end   context.CancelFunc
-	loops sync.WaitGroup // the clock's
+	life   context.Context
+	end    context.CancelFunc
+	listen context.Context // of subscriptions
+	deafen context.CancelFunc
+	loops  sync.WaitGroup // the clock's, and the subscriptions'
 }
 
 // part is something that works until it is stopped.
@@ -92,8 +93,9 @@ func New(ctx context.Context, cfg Config, names ...string) (_ *System, err error
 	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("data: %w", err)
 	}
-	s := &System{cfg: cfg, log: cfg.Log, apis: map[string]*httpapi.API{}}
+	s := &System{cfg: cfg, log: cfg.Log, apis: map[string]*httpapi.API{}, dbs: newDatabases(cfg, false)}
 	s.life, s.end = context.WithCancel(context.Background())
+	s.listen, s.deafen = context.WithCancel(s.life)
 	defer func() {
 		if err != nil {
 			stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), cfg.Drain)
@@ -101,45 +103,18 @@ func New(ctx context.Context, cfg Config, names ...string) (_ *System, err error
 			_ = s.Stop(stop)
 		}
 	}()
-	if s.db, err = sqlite.Open(ctx, filepath.Join(cfg.Data, DataFile)); err != nil {
-		return nil, err
-	}
-	began, err := s.db.LastTime(ctx)
+	began, err := s.openData(ctx, names)
 	if err != nil {
 		return nil, err
-	}
-	if cfg.Partners {
-		if s.partners, err = openPartners(ctx, cfg); err != nil {
-			return nil, err
-		}
-		if last := s.partners.last; last.After(began) {
-			began = last
-		}
 	}
 	if err := s.startClock(began); err != nil {
 		return nil, err
 	}
 	s.ids = id.NewSource(s.Clock.Now, rand.Reader)
 	s.owner = s.ids.New()
-	s.local = httpapi.NewLocal(httpapi.NewTransport())
-	failures := 0
-	if s.Clock.IsVirtual() {
-		failures = -1
-	}
-	if s.registry, err = static.New(nil); err != nil {
+	if err := s.connect(ctx); err != nil {
 		return nil, err
 	}
-	if cfg.APIKey == "" {
-		cfg.APIKey = s.ids.New()
-	}
-	keys := map[string]string{} // for our services alone: no partner is shown it
-	for _, name := range Services {
-		keys[name] = cfg.APIKey
-	}
-	s.http = httpapi.NewClient(httpapi.ClientOptions{
-		Resolver: s.registry, Transport: s.local, Keys: keys, Failures: failures,
-		OpenFor: max(time.Millisecond, time.Duration(float64(breakerOpen)/cfg.Speed)),
-	})
 	if err := s.wire(ctx, names); err != nil {
 		return nil, err
 	}
@@ -158,9 +133,69 @@ func New(ctx context.Context, cfg Config, names ...string) (_ *System, err error
 	return s, nil
 }
 
-// startClock makes the clock show the present, or where the data ends if that is later: it never goes back.
+// openData opens the databases of the services, and says how far their clock came.
+func (s *System) openData(ctx context.Context, names []string) (began time.Time, err error) {
+	for _, name := range names {
+		err := s.await(ctx, "the database of the "+name+" service", func() error {
+			_, err := s.dbs.of(ctx, name)
+			return err
+		})
+		if err != nil {
+			return began, err
+		}
+	}
+	if s.cfg.Partners {
+		if s.partners, err = openPartners(ctx, s.cfg); err != nil {
+			return began, err
+		}
+		began = s.partners.last
+	}
+	if s.cfg.Speed == 1 && s.cfg.Virtual.IsZero() || !s.cfg.From.IsZero() { // the present, whatever others wrote
+		return began, nil
+	}
+	latest, err := s.dbs.latest(ctx)
+	if latest.After(began) {
+		began = latest
+	}
+	return began, err
+}
+
+// connect makes what the services speak to each other through.
+func (s *System) connect(ctx context.Context) (err error) {
+	s.local = httpapi.NewLocal(httpapi.NewTransport())
+	if s.cfg.Redis != "" {
+		if s.redis, err = redis.Open(redis.Options{URL: s.cfg.Redis, Prefix: redisPrefix, Log: s.log}); err != nil {
+			return err
+		}
+	}
+	if err := s.find(ctx); err != nil {
+		return err
+	}
+	failures := 0
+	if s.Clock.IsVirtual() {
+		failures = -1
+	}
+	if s.cfg.APIKey == "" {
+		s.cfg.APIKey = s.ids.New()
+	}
+	keys := map[string]string{} // for our services alone: no partner is shown it
+	for _, name := range Services {
+		keys[name] = s.cfg.APIKey
+	}
+	s.http = httpapi.NewClient(httpapi.ClientOptions{
+		Resolver: s.dir, Transport: s.local, Keys: keys, Failures: failures,
+		OpenFor: max(time.Millisecond, time.Duration(float64(breakerOpen)/s.cfg.Speed)),
+	})
+	return s.openBroker(ctx)
+}
+
+// startClock makes the clock show the present, or where the data ends if that is later: it never goes back. Where
+// several processes share a clock that runs faster, it is the same line in all of them.
 func (s *System) startClock(began time.Time) (err error) {
-	if now := time.Now(); s.cfg.Virtual.IsZero() && began.Before(now) {
+	now := time.Now()
+	if !s.cfg.From.IsZero() {
+		began = s.cfg.From.Add(time.Duration(float64(now.Sub(s.cfg.From)) * s.cfg.Speed))
+	} else if s.cfg.Virtual.IsZero() && began.Before(now) {
 		began = now
 	}
 	if began.Before(s.cfg.Virtual) {
@@ -189,7 +224,7 @@ func (s *System) shell() durable.Options {
 // mount serves a handler in process under a service's name, and lets clients find it.
 func (s *System) mount(name string, h http.Handler) error {
 	s.local.Handle(name, h)
-	return s.registry.Set(name, "http://"+name)
+	return s.dir.here.Set(name, "http://"+name)
 }
 
 // Serve answers on the listener until ctx ends, then finishes every request.
@@ -200,8 +235,8 @@ func (s *System) Serve(ctx context.Context, ln net.Listener, h http.Handler) err
 // API is the HTTP side of a service of this process, or nil.
 func (s *System) API(name string) *httpapi.API { return s.apis[name] }
 
-// Find tells this process's clients where a service is that runs elsewhere.
-func (s *System) Find(name string, urls ...string) error { return s.registry.Set(name, urls...) }
+// Find sends this process's clients elsewhere for a service: past a recorder or to a mock, say.
+func (s *System) Find(name string, urls ...string) error { return s.dir.here.Set(name, urls...) }
 
 // Stop finishes what is under way, as long as ctx allows, and closes the data. What is not finished is taken up by
 // the next run.
@@ -209,6 +244,9 @@ func (s *System) Stop(ctx context.Context) error {
 	var errs []error
 	for _, a := range s.apis {
 		a.SetReady(false)
+	}
+	if s.rabbit != nil { // it keeps what is not taken; the local broker needs its queues until its publishers have ended
+		s.deafen()
 	}
 	// All at once: the parts call each other, and each waits for what it has under way.
 	var wait sync.WaitGroup
@@ -223,16 +261,32 @@ func (s *System) Stop(ctx context.Context) error {
 		})
 	}
 	wait.Wait()
+	errs = append(errs, s.disconnect(ctx))
 	s.end()
 	s.loops.Wait()
-	if s.local != nil {
-		s.local.CloseIdleConnections()
-	}
 	if s.partners != nil {
 		errs = append(errs, s.partners.db.Close())
 	}
-	if s.db != nil {
-		errs = append(errs, s.db.Close())
+	return errors.Join(append(errs, s.dbs.close())...)
+}
+
+// disconnect ends what connect began.
+func (s *System) disconnect(ctx context.Context) error {
+	var errs []error
+	if s.copies != nil {
+		errs = append(errs, s.copies.Stop(ctx))
+	}
+	if s.rabbit != nil {
+		errs = append(errs, s.rabbit.Close(ctx))
+	}
+	if s.consul != nil {
+		s.consul.Close()
+	}
+	if s.redis != nil {
+		errs = append(errs, s.redis.Close())
+	}
+	if s.local != nil {
+		s.local.CloseIdleConnections()
 	}
 	return errors.Join(errs...)
 }
@@ -243,14 +297,20 @@ func (s *System) Now() time.Time { return s.Clock.Now() }
 // NewID makes an id.
 func (s *System) NewID() string { return s.ids.New() }
 
-// door makes the gateway over the services of this process.
+// door makes the gateway over the services: without sockets where all of them are in this process.
 func (s *System) door() error {
+	var to http.RoundTripper = s.local
+	for _, name := range Services {
+		if s.apis[name] == nil {
+			to = s.http
+		}
+	}
 	g := gateway.New(gateway.Options{
-		Version: s.cfg.Version, Transport: s.local, Log: s.log, DemoCustomer: dataset.Demo().Customers[0].ID,
+		Version: s.cfg.Version, Transport: to, Log: s.log, DemoCustomer: dataset.Demo().Customers[0].ID,
 	})
-	s.Gateway, s.apis["gateway"] = g, g.API
-	s.local.Handle("gateway", g)
-	c, err := client.New("http://gateway", s.local)
+	s.Gateway, s.apis[Gateway] = g, g.API
+	s.local.Handle(Gateway, g)
+	c, err := client.New("http://"+Gateway, s.local)
 	s.Client = c
 	return err
 }
@@ -269,9 +329,4 @@ func (s *System) firstData(ctx context.Context) error {
 	}
 	_, err := dataset.Import(ctx, s.Client, dataset.Demo())
 	return err
-}
-
-// Address is where a service listens on host when it is served apart.
-func Address(host, service string) string {
-	return net.JoinHostPort(host, strconv.Itoa(Ports[service]))
 }

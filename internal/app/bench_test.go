@@ -15,7 +15,7 @@ import (
 // all services, the broker, SQLite and the companies, without sockets. ns/op is the time per order at saturation.
 func BenchmarkLife(b *testing.B) {
 	ctx := context.Background()
-	sys, err := New(ctx, Config{Version: "bench", Data: b.TempDir(), Speed: 1, Partners: true, Bench: true, Demo: true}, Services...)
+	sys, err := New(ctx, Config{Version: "bench", Data: b.TempDir(), Speed: 1, Partners: true, Demo: true, Behave: Misbehaviour{Quick: true}}, Services...)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -31,12 +31,15 @@ func BenchmarkLife(b *testing.B) {
 	}
 	b.ReportAllocs()
 	var orders sync.WaitGroup
-	begun := sys.orders.Settled()
+	var settled tally
+	if err := sys.broker.Tail(ctx, finals, settled.take); err != nil {
+		b.Fatal(err)
+	}
 	placed := int64(0)
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for b.Loop() {
-		for placed-(sys.orders.Settled()-begun) >= 200 {
+		for placed-settled.count() >= 200 {
 			<-tick.C
 		}
 		placed++
@@ -47,7 +50,7 @@ func BenchmarkLife(b *testing.B) {
 		})
 	}
 	orders.Wait()
-	for sys.orders.Settled()-begun < placed {
+	for settled.count() < placed {
 		<-tick.C
 	}
 }

@@ -24,19 +24,25 @@ var Ports = map[string]int{
 
 // Config is what a system is made of.
 type Config struct {
+	Engines
 	Version  string
-	Data     string        // the folder of the databases
+	Data     string        // the folder of whatever is kept in SQLite
+	Host     string        // where services are that neither run here nor were said to be anywhere; empty: nowhere
 	Speed    float64       // of the clock; 1 is real time
+	From     time.Time     // when a clock that does not run at 1 showed the real time: processes that share it show the same
+	Outbox   int           // records with work overdue from which on the order service takes no more orders; 100,000
 	Virtual  time.Time     // not zero: a virtual clock that begins here, or where the data ends if that is later
 	APIKey   string        // what services show each other as X-API-Key; empty: one of this run's own
 	Partners bool          // the simulated companies run in this process
-	Bench    bool          // the companies are as quick as can be: a load test measures Tiffin, not them
 	Search   time.Duration // how long the transport company looks before it commits a courier, by the clock
 	Demo     bool          // demo restaurants and customers, on the first start
 	Limits   order.Limits  // zero: order.DefaultLimits
 	Drain    time.Duration // how long Stop waits for work under way, real time; 10 s
 	Log      *slog.Logger
 	Behave   Misbehaviour
+
+	// Waiting is told what a start waits for, again and again. nil: what is missing is an error at once.
+	Waiting func(what string, err error)
 }
 
 // Misbehaviour makes the simulated companies worse than they are: shares between 0 and 1, and real time.
@@ -45,6 +51,7 @@ type Misbehaviour struct {
 	Abort     float64       `help:"Share of partner calls that are carried out and then lose the connection." default:"0"`
 	Duplicate float64       `help:"Share of partner callbacks sent twice." default:"0"`
 	Slow      time.Duration `help:"How long partners take to answer, real time." default:"0s"`
+	Quick     bool          `help:"Partners do everything in milliseconds: a load test measures Tiffin, not them."`
 }
 
 // Check says which setting is wrong, and what would be valid.
@@ -79,7 +86,7 @@ func (c Config) Check() error {
 			wrong(limit.name, "a duration from 1s to 168h", limit.value)
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, c.checkEngines())...)
 }
 
 // CheckServices says which name is no service.
@@ -92,15 +99,17 @@ func CheckServices(names []string) error {
 	return nil
 }
 
-// CheckTogether says which services cannot run apart yet: the local broker hands messages over within the process,
-// so whoever sends statuses must run beside the order service that takes them.
-func CheckTogether(names []string) error {
-	if slices.Contains(names, wire.OrderService) {
+// CheckApart says what is missing where services run in several processes.
+func (c Config) CheckApart(names []string) error {
+	if c.Speed != 1 && c.From.IsZero() {
+		return errors.New("clock-from: missing; processes whose clocks run at another speed need the same moment to count from, such as 2026-01-31T12:00:00Z")
+	}
+	if !c.local() || slices.Contains(names, wire.OrderService) {
 		return nil
 	}
 	for _, n := range names {
 		if n != wire.CustomerService {
-			return fmt.Errorf("service %s: the local broker needs the order service in the same process; add order", n)
+			return fmt.Errorf("broker: local is not enough for the %s service without the order service in the same process; expected amqp://user:password@host:port/vhost", n)
 		}
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tiffin-food/tiffin/internal/durable"
 	"github.com/tiffin-food/tiffin/internal/durable/sqlite"
+	"github.com/tiffin-food/tiffin/internal/httpapi"
 	"github.com/tiffin-food/tiffin/internal/mdrp"
 	"github.com/tiffin-food/tiffin/internal/partner"
 	"github.com/tiffin-food/tiffin/internal/partner/cardcompany"
@@ -22,6 +23,7 @@ type partners struct {
 	db    *sqlite.DB
 	last  time.Time // how far their clock came
 	fleet *transport.Company
+	door  http.Handler // of all of them, where they are served apart
 }
 
 func openPartners(ctx context.Context, cfg Config) (*partners, error) {
@@ -62,16 +64,22 @@ func (p *partners) open(ctx context.Context, s *System) error {
 		Shell: s.shell(), Store: stores[transport.Kind], Rosters: stores[transport.RosterKind], Search: s.cfg.Search,
 		Behaviour: conduct, Random: random(3),
 	}
-	if s.cfg.Bench {
+	if s.cfg.Behave.Quick {
 		card.Terms = cardcompany.Terms{DecideLeast: time.Millisecond, DecideMost: 2 * time.Millisecond, Late: time.Second}
 		food.Terms = restaurant.Terms{BeginLeast: time.Millisecond, BeginMost: 2 * time.Millisecond, Prep: 50 * time.Millisecond, Quick: true}
 		drive.Instant = &transport.Instant{Driver: time.Millisecond, Counter: 50 * time.Millisecond, Trip: 50 * time.Millisecond}
 	}
 	p.fleet = transport.New(drive)
+	door := http.NewServeMux()
+	desk := httpapi.New(httpapi.Options{Name: "Partners", Version: s.cfg.Version, Log: s.log, NoDocs: true})
+	door.Handle("/", desk)
+	s.apis[Partners], p.door = desk, door
 	for name, c := range map[string]company{
 		wire.CardCompany: cardcompany.New(card), wire.Restaurant: restaurant.New(food), wire.TransportCompany: p.fleet,
 	} {
 		s.parts = append(s.parts, c)
+		door.Handle(partnerPaths[name], c.Handler())
+		door.Handle(partnerPaths[name]+"/", c.Handler())
 		if err := s.mount(name, c.Handler()); err != nil {
 			return err
 		}

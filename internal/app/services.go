@@ -3,9 +3,9 @@ package app
 import (
 	"context"
 	"fmt"
+	"time"
 
-	"github.com/tiffin-food/tiffin/internal/broker"
-	"github.com/tiffin-food/tiffin/internal/broker/local"
+	"github.com/tiffin-food/tiffin/internal/cache"
 	customerapi "github.com/tiffin-food/tiffin/internal/customer/api"
 	"github.com/tiffin-food/tiffin/internal/dataset"
 	"github.com/tiffin-food/tiffin/internal/delivery"
@@ -38,15 +38,13 @@ const (
 	DeadLetters = "dead_letters"
 )
 
-// wire makes the services of this process and what is between them.
+// wire makes the services of this process.
 func (s *System) wire(ctx context.Context, names []string) error {
-	dead, err := s.db.Store(ctx, DeadLetters)
-	if err != nil {
-		return err
+	if s.partners != nil {
+		if err := s.partners.open(ctx, s); err != nil {
+			return err
+		}
 	}
-	box := local.NewBox(dead, s.ids.New, s.Clock.Now)
-	s.broker = local.New(box)
-	s.letters = letters{box, s.broker}
 	for _, name := range names {
 		svc, err := s.make(ctx, name)
 		if err != nil {
@@ -54,7 +52,7 @@ func (s *System) wire(ctx context.Context, names []string) error {
 		}
 		a := httpapi.New(httpapi.Options{
 			Name: titles[name].name, Title: "Tiffin " + titles[name].name, Version: s.cfg.Version,
-			Description: titles[name].about, Log: s.log.With("service", name), Checks: s.checks(),
+			Description: titles[name].about, Log: s.log.With("service", name), Checks: s.checks(name),
 		})
 		svc.Routes(a)
 		s.apis[name] = a
@@ -77,18 +75,34 @@ var titles = map[string]struct{ name, about string }{
 	wire.KitchenService:  {"KitchenService", "Has meals cooked by the restaurants, and keeps their menus."},
 }
 
-// checks are what every service needs.
-func (s *System) checks() []httpapi.Check {
-	return []httpapi.Check{{Name: "sqlite", Func: func(ctx context.Context) error {
-		_, err := s.db.LastTime(ctx)
-		return err
+// checks are what a service needs, and as peers what it can do without for a while.
+func (s *System) checks(name string) []httpapi.Check {
+	checks := []httpapi.Check{{Name: "database", Func: func(ctx context.Context) error {
+		db, err := s.dbs.of(ctx, name)
+		if err != nil {
+			return err
+		}
+		return db.Ping(ctx)
 	}}}
+	peer := func(name string, ping func(context.Context) error) {
+		checks = append(checks, httpapi.Check{Name: name, Peer: true, Func: ping})
+	}
+	if s.rabbit != nil {
+		peer("rabbitmq", s.rabbit.Ping)
+	}
+	if s.redis != nil && name == wire.OrderService {
+		peer("redis", s.redis.Ping)
+	}
+	if s.consul != nil {
+		peer("consul", s.consul.Ping)
+	}
+	return checks
 }
 
 func (s *System) make(ctx context.Context, name string) (service, error) {
 	var failed error
 	store := func(kind string) durable.Store {
-		st, err := s.db.Store(ctx, kind)
+		st, err := s.store(ctx, name, kind)
 		if err != nil && failed == nil {
 			failed = err
 		}
@@ -96,20 +110,25 @@ func (s *System) make(ctx context.Context, name string) (service, error) {
 	}
 	switch name {
 	case wire.OrderService:
-		svc := orderapi.New(orderapi.Options{
+		opt := orderapi.Options{
 			Shell: s.shell(), Orders: store(Orders), Menus: store(Menus), NewID: s.ids.New,
-			Limits: s.cfg.Limits, Customers: s.knownCustomers(), Letters: s.letters,
-		})
-		for queue, handle := range svc.Queues() {
-			if err := s.broker.Subscribe(s.life, broker.Queue{Name: queue}, handle); err != nil {
+			Limits: s.cfg.Limits, Customers: s.knownCustomers(), Broker: s.broker, MaxBacklog: s.cfg.Outbox,
+		}
+		if failed != nil {
+			return nil, failed
+		}
+		if s.redis != nil {
+			s.copies = cache.NewWriter(cache.WriterOptions{Cache: s.redis, TTL: orderTTL, Log: s.log})
+			s.copies.Start()
+			opt.Copies = copies{cache.NewReader(s.redis, orderTTL), s.copies}
+		}
+		svc := orderapi.New(opt)
+		for _, q := range svc.Queues() {
+			if err := s.subscribe(q.Queue, q.Handler); err != nil {
 				return nil, err
 			}
 		}
-		if err := s.broker.Subscribe(s.life, orderapi.MenuQueue, svc.Menu); err != nil {
-			return nil, err
-		}
-		s.orders = svc
-		return svc, failed
+		return svc, nil
 	case wire.PaymentService:
 		return paymentapi.New(paymentapi.Options{Shell: s.shell(), Payments: store(Payments), Silence: payment.DefaultSilence}), failed
 	case wire.CustomerService:
@@ -127,6 +146,15 @@ func (s *System) make(ctx context.Context, name string) (service, error) {
 		}), failed
 	}
 	return nil, CheckServices([]string{name})
+}
+
+// orderTTL is how long a copy of an order lives.
+const orderTTL = 30 * time.Minute
+
+// copies are the copies of orders: read through, and written behind the commits.
+type copies struct {
+	*cache.Reader
+	*cache.Writer
 }
 
 // demoPrices are what the original's products cost.

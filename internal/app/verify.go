@@ -13,40 +13,52 @@ import (
 	"github.com/tiffin-food/tiffin/internal/durable/sqlite"
 	"github.com/tiffin-food/tiffin/internal/partner/cardcompany"
 	"github.com/tiffin-food/tiffin/internal/verify"
+	"github.com/tiffin-food/tiffin/internal/wire"
 )
 
-// Verify checks the invariants over the data in a folder, which a system may be running on.
-func Verify(ctx context.Context, folder string) (report verify.Report, err error) {
-	if _, err := os.Stat(filepath.Join(folder, DataFile)); err != nil {
-		return report, fmt.Errorf("data: no system has run on %s: it has no %s", folder, DataFile)
-	}
-	db, err := sqlite.OpenReadOnly(ctx, filepath.Join(folder, DataFile))
-	if err != nil {
+// Verify checks the invariants over the services' databases and the simulated card company's books in the data folder.
+// A system may be running on all of them.
+func Verify(ctx context.Context, cfg Config) (report verify.Report, err error) {
+	if err := cfg.checkEngines(); err != nil {
 		return report, err
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
+	for _, service := range Services {
+		at, err := cfg.place(service)
+		if err != nil {
+			return report, err
+		}
+		if _, err := os.Stat(at.url); at.scheme == schemeSQLite && err != nil {
+			return report, fmt.Errorf("data: no system has run on %s: it has no %s", filepath.Dir(at.url), filepath.Base(at.url))
+		}
+	}
+	dbs := newDatabases(cfg, true)
+	defer func() { err = errors.Join(err, dbs.close()) }()
 	var books *sqlite.DB
-	path := filepath.Join(folder, PartnerFile)
+	path := filepath.Join(cfg.Data, PartnerFile)
 	if _, missing := os.Stat(path); !errors.Is(missing, fs.ErrNotExist) {
 		if books, err = sqlite.OpenReadOnly(ctx, path); err != nil {
 			return report, err
 		}
 		defer func() { err = errors.Join(err, books.Close()) }()
 	}
-	return check(ctx, db, books)
+	return check(ctx, dbs, books)
 }
 
 // check runs the verification over open databases; books nil: there is no card company of ours.
-func check(ctx context.Context, db, books *sqlite.DB) (verify.Report, error) {
+func check(ctx context.Context, dbs *databases, books *sqlite.DB) (verify.Report, error) {
 	stores := verify.Stores{}
-	for kind, into := range map[string]*durable.Store{
-		Orders: &stores.Orders, Payments: &stores.Payments, Deliveries: &stores.Deliveries, Tickets: &stores.Tickets,
+	for _, s := range []struct {
+		service, kind string
+		into          *durable.Store
+	}{
+		{wire.OrderService, Orders, &stores.Orders}, {wire.PaymentService, Payments, &stores.Payments},
+		{wire.DeliveryService, Deliveries, &stores.Deliveries}, {wire.KitchenService, Tickets, &stores.Tickets},
 	} {
-		store, err := db.Store(ctx, kind)
+		store, err := dbs.store(ctx, s.service, s.kind)
 		if err != nil {
 			return verify.Report{}, err
 		}
-		*into = store
+		*s.into = store
 	}
 	if books == nil {
 		return verify.Check(ctx, stores)
@@ -55,7 +67,7 @@ func check(ctx context.Context, db, books *sqlite.DB) (verify.Report, error) {
 	if err != nil {
 		return verify.Report{}, err
 	}
-	now, err := latest(ctx, db, books)
+	now, err := latest(ctx, dbs, books)
 	if err != nil {
 		return verify.Report{}, err
 	}
@@ -72,17 +84,16 @@ func check(ctx context.Context, db, books *sqlite.DB) (verify.Report, error) {
 }
 
 // latest is how far the data's clock came.
-func latest(ctx context.Context, all ...*sqlite.DB) (now time.Time, err error) {
-	for _, db := range all {
-		t, err := db.LastTime(ctx)
-		if err != nil {
-			return now, fmt.Errorf("the data's time: %w", err)
-		}
-		if t.After(now) {
-			now = t
-		}
+func latest(ctx context.Context, dbs *databases, books *sqlite.DB) (time.Time, error) {
+	theirs, err := books.LastTime(ctx)
+	if err != nil {
+		return theirs, fmt.Errorf("the data's time: %w", err)
 	}
-	return now, nil
+	ours, err := dbs.latest(ctx)
+	if ours.After(theirs) {
+		return ours, err
+	}
+	return theirs, err
 }
 
 // Verify checks the invariants over the running system's data.
@@ -91,5 +102,5 @@ func (s *System) Verify(ctx context.Context) (verify.Report, error) {
 	if s.partners != nil {
 		books = s.partners.db
 	}
-	return check(ctx, s.db, books)
+	return check(ctx, s.dbs, books)
 }

@@ -2,7 +2,6 @@
 package client
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -213,45 +212,19 @@ const (
 	watchAgainMost = 2 * time.Second
 )
 
-// maxEvent is how many bytes one event may have.
-const maxEvent = 1 << 20
-
 func (c *Client) stream(ctx context.Context, id string, last *string, each func(StatusEvent) bool) (over bool, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+"/v1/orders/"+url.PathEscape(id)+"/events", nil)
-	if err != nil {
-		return true, err
-	}
-	if *last != "" {
-		req.Header.Set("Last-Event-ID", *last)
-	}
-	res, err := c.http.Do(req)
-	if err != nil {
-		return true, explain(c.base, err)
-	}
-	defer res.Body.Close() //nolint:errcheck // broken off
-	if res.StatusCode != http.StatusOK {
-		b, _ := io.ReadAll(io.LimitReader(res.Body, 1<<16))
-		return true, problem(res.StatusCode, b)
-	}
-	lines := bufio.NewScanner(res.Body)
-	lines.Buffer(nil, maxEvent)
-	var data string
-	for lines.Scan() {
-		switch line := lines.Text(); {
-		case strings.HasPrefix(line, "id:"):
-			*last = strings.TrimSpace(line[3:])
-		case strings.HasPrefix(line, "data:"):
-			data += strings.TrimSpace(line[5:])
-		case line == "" && data != "":
-			var e StatusEvent
-			if err := json.Unmarshal([]byte(data), &e); err != nil {
-				return true, fmt.Errorf("event: %w", err)
-			}
-			if !each(e) || e.Settled {
-				return true, nil
-			}
-			data = ""
+	err = c.events(ctx, "/v1/orders/"+url.PathEscape(id)+"/events", last, nil, func(data []byte) error {
+		var e StatusEvent
+		if err := json.Unmarshal(data, &e); err != nil {
+			return fmt.Errorf("event: %w", err)
 		}
+		if !each(e) || e.Settled {
+			return errOver
+		}
+		return nil
+	})
+	if errors.Is(err, errOver) {
+		return true, nil
 	}
-	return false, nil // the connection ended: again from the last event on
+	return err != nil, err
 }

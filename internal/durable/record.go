@@ -57,6 +57,9 @@ var (
 	ErrUnknown  = errors.New("nobody knows whether the write took place")
 )
 
+// ErrStore marks a runner's error whose cause is the store: it is away, or broken. Nothing was applied.
+var ErrStore = errors.New("the store has failed")
+
 // ExistsError says that a record with this id or key is there already.
 type ExistsError struct{ ID string }
 

@@ -40,6 +40,7 @@ type Options struct {
 type Runner[S any] struct {
 	opt     Options
 	machine Machine[S]
+	commit  func(id string, version int64, s S) // nil: nobody is told
 	terms   Terms
 	sends   chan struct{}
 
@@ -89,6 +90,10 @@ func NewRunner[S any](m Machine[S], opt Options) *Runner[S] {
 	r.work.Add(1) // until Stop
 	return r
 }
+
+// OnCommit has f told of every version of every record that this runner has committed or read, in their order within
+// a record; it may be told of one again. f must return at once. Call it before Start.
+func (r *Runner[S]) OnCommit(f func(id string, version int64, s S)) { r.commit = f }
 
 // do runs one job, for which the clock is held and the runner's work counted.
 func (r *Runner[S]) do(j job[S]) {
@@ -246,7 +251,7 @@ func (r *Runner[S]) View(ctx context.Context, id string) (Applied[S], error) {
 		return a, nil
 	}
 	if err != nil {
-		return Applied[S]{}, err
+		return Applied[S]{}, blame(err)
 	}
 	state, err := r.machine.Decode(rec.State)
 	return Applied[S]{state, rec.Version}, err
@@ -279,7 +284,7 @@ func (r *Runner[S]) Record(ctx context.Context, id string) (Record, error) {
 func (r *Runner[S]) List(ctx context.Context, before string, limit int) ([]Applied[S], []Record, error) {
 	records, err := r.opt.Store.List(ctx, before, limit)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, blame(err)
 	}
 	states := make([]Applied[S], len(records))
 	for i, rec := range records {
@@ -331,7 +336,7 @@ func (r *Runner[S]) execute(s *seat[S]) {
 			s.mu.Unlock()
 			rec, err := r.opt.Store.Load(ctx, s.cell.ID())
 			s.mu.Lock()
-			s.cell.Loaded(rec, err, r.opt.Clock.Now())
+			s.cell.Loaded(rec, blame(err), r.opt.Clock.Now())
 			r.complain(s, "load", err)
 		case ActSave:
 			s.mu.Unlock()
@@ -342,13 +347,24 @@ func (r *Runner[S]) execute(s *seat[S]) {
 				err = r.opt.Store.Save(ctx, act.Record)
 			}
 			s.mu.Lock()
-			s.cell.Saved(err, r.opt.Clock.Now())
+			s.cell.Saved(blame(err), r.opt.Clock.Now())
 			r.complain(s, "save", err)
 		case ActSend:
 			send := act // a copy, so that only acts that leave the loop leave the stack
 			r.hand(job[S]{seat: s, send: &send})
 		}
 	}
+}
+
+// blame marks what the store cannot be asked to answer for otherwise.
+func blame(err error) error {
+	if err == nil || errors.Is(err, ErrNotFound) || errors.Is(err, ErrConflict) || errors.Is(err, ErrUnknown) {
+		return err
+	}
+	if _, exists := errors.AsType[*ExistsError](err); exists {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrStore, err)
 }
 
 func (r *Runner[S]) complain(s *seat[S], what string, err error) {

@@ -59,16 +59,19 @@ func (r *Runner[S]) Await(ctx context.Context, id string, until func(S) bool) (A
 	}
 }
 
-// announce tells the watchers of a commit. s.mu is held.
+// announce tells the watchers of a commit, and whoever follows all of them. s.mu is held.
 func (r *Runner[S]) announce(s *seat[S]) {
-	if len(s.watchers) == 0 {
+	if len(s.watchers) == 0 && r.commit == nil {
 		return
 	}
-	_, version, ok := s.cell.State()
+	state, version, ok := s.cell.State()
 	if !ok || version == s.seen {
 		return
 	}
 	s.seen = version
+	if r.commit != nil {
+		r.commit(s.cell.ID(), version, state)
+	}
 	for ch := range s.watchers {
 		select {
 		case ch <- struct{}{}:

@@ -81,7 +81,7 @@ func TestCommandErrors(t *testing.T) {
 		{"up --listen 127.0.0.1:99999", 1, "listen"},
 		{"serve --speed 0 order", 1, "speed: 0 is not valid"},
 		{"serve nonsense", 1, `service "nonsense": unknown; expected some of`},
-		{"serve payment", 1, "add order"},
+		{"serve payment", 1, "order service in the same process"},
 		{"openapi nonsense", 1, `service "nonsense": unknown; expected some of`},
 		{"verify", 1, "no system has run on"},
 		{"health --url nonsense", 1, `url: "nonsense" is not valid; expected one such as http://`},

@@ -55,7 +55,8 @@ func TestContractMessages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := service.Menu(ctx, broker.Message{ID: "menu-1", Body: menu}); err != nil {
+	queues := service.Queues()
+	if err := queues[1].Handler(ctx, broker.Message{ID: "menu-1", Body: menu}); err != nil {
 		t.Fatal(err)
 	}
 	ask := func(method, path, body string) wire.Order {
@@ -70,7 +71,7 @@ func TestContractMessages(t *testing.T) {
 		return decoded[wire.Order](t, res.Body.Bytes())
 	}
 	o := ask(http.MethodPost, "/v1/orders", `{"customer_id":"`+ada+`","items":[{"product":"Lasagna"}]}`)
-	take := service.Queues()[wire.OrderQueue]
+	take := queues[0].Handler
 	metadata := `,"metadata":{"receiver":"OrderService","order_id":"` + o.ID + `","customer_id":"` + ada + `"}`
 	const delivery, kitchen = "6a4d5c1e-8f0b-4c57-9b1e-0d6a2f3b4c5d", "7a4d5c1e-8f0b-4c57-9b1e-0d6a2f3b4c5d"
 

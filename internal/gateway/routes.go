@@ -58,6 +58,9 @@ var public = []Route{
 
 	{Pattern: "GET /v1/orders/{id}/story", Service: "order", For: Operators},
 	{Pattern: "POST /v1/orders/{id}/retry/{name}", Service: "order", For: Operators},
+	{Pattern: "GET /v1/queues", Service: "order", For: Operators},
+	{Pattern: "POST /v1/queues/{queue}/messages", Service: "order", For: Operators},
+	{Pattern: "GET /v1/events", Service: "order", For: Operators},
 	{Pattern: "GET /v1/dead-letters", Service: "order", For: Operators},
 	{Pattern: "POST /v1/dead-letters/{id}/requeue", Service: "order", For: Operators},
 	{Pattern: "GET /v1/payments/{id}", Service: "payment", For: Operators},

@@ -16,6 +16,7 @@ var layers = map[string][]string{
 	"internal/planted": {},
 	"internal/clock":   {},
 	"internal/broker":  {},
+	"internal/cache":   {},
 	"internal/id":      {},
 	"internal/crew":    {},
 	"internal/durable": {"internal/clock", "internal/crew", "internal/planted"},
@@ -27,7 +28,7 @@ var layers = map[string][]string{
 // forCores and forAPIs are what the services may import of ours.
 var (
 	forCores = []string{"internal/durable", "internal/wire", "internal/broker", "internal/planted"}
-	forAPIs  = append([]string{"internal/httpapi", "internal/clock"}, forCores...)
+	forAPIs  = append([]string{"internal/httpapi", "internal/clock", "internal/cache"}, forCores...)
 )
 
 // pureStd is what of the standard library a pure core may import: nothing that does I/O, tells the time, starts or
@@ -130,6 +131,17 @@ var doors = []struct {
 }
 
 func under(name, folder string) bool { return name == folder || strings.HasPrefix(name, folder+"/") }
+
+// TestServersAreForTests: nothing that ships starts the servers that tests need.
+func TestServersAreForTests(t *testing.T) {
+	for _, p := range ours(t) {
+		for _, i := range p.imports {
+			if under(i, "internal/engines") && !under(p.path, "internal/engines") {
+				t.Errorf("%s imports %s, which is for tests", p.path, i)
+			}
+		}
+	}
+}
 
 // TestOnlyTheRootKnowsAdapters holds all packages to the doors: besides what a door says, only internal/app, cmd
 // and what lies beside the imported package may go through.

@@ -27,7 +27,7 @@ const retryAfter = 1
 //	durable.ErrKeyReused                        422
 //	*http.MaxBytesError                         413
 //	ErrUnavailable, durable.ErrStopping,
-//	durable.ErrUnknown and ErrConflict,
+//	durable.ErrUnknown, ErrConflict and ErrStore,
 //	a context that ended                        503 with Retry-After
 //	any other                                   500 "internal error"; foreseen is false, and the caller logs it
 func problemOf(err error) (p *Problem, foreseen bool) {
@@ -52,7 +52,7 @@ func problemOf(err error) (p *Problem, foreseen bool) {
 	case errors.Is(err, durable.ErrUnknown):
 		return unavailable("nobody knows whether this was done; repeat it with the same " + IdempotencyHeader), true
 	case errors.Is(err, ErrUnavailable), errors.Is(err, durable.ErrStopping), errors.Is(err, durable.ErrConflict),
-		errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		errors.Is(err, durable.ErrStore), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return unavailable("the service cannot answer now; repeat the request"), true
 	}
 	return &Problem{Status: http.StatusInternalServerError, Detail: internal}, false

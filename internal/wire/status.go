@@ -38,3 +38,12 @@ func (s Status) Known() bool {
 	}
 	return false
 }
+
+// StatusNames are the statuses as words.
+func StatusNames() []string {
+	names := make([]string, len(Statuses))
+	for i, s := range Statuses {
+		names[i] = string(s)
+	}
+	return names
+}

@@ -1,5 +1,5 @@
-// Package brokertest says what every broker does between a Publisher and a Subscriber, as tests that each adapter
-// runs in a few lines.
+// Package brokertest says what every broker does between a Publisher and a Subscriber, and what it shows to an
+// Inspector, as tests that each adapter runs in a few lines.
 package brokertest
 
 import (
@@ -34,18 +34,12 @@ type Features struct {
 type Broker interface {
 	broker.Publisher
 	broker.Subscriber
-}
-
-// Bench is a broker on the test bench.
-type Bench struct {
-	Broker
-	// Dead waits for a dead letter that nobody has taken yet.
-	Dead func(context.Context) (broker.DeadLetter, error)
+	broker.Inspector
 }
 
 // Open gives a broker for one test and takes it away with the test's Cleanup. Others may use the same server: the
-// suite's queues and topics have names of their own, and it expects no dead letters but its own.
-type Open func(testing.TB) Bench
+// suite's queues and topics have names of their own.
+type Open func(testing.TB) Broker
 
 // patience is how long a test waits for what must come, and so how long a failure takes.
 const patience = 30 * time.Second
@@ -57,7 +51,7 @@ func Exercise(t *testing.T, features Features, open Open) {
 		t.Run(c.name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), patience)
 			defer cancel()
-			if err := c.run(ctx, &bench{Bench: open(t), Features: features, prefix: "test" + rand.Text()}); err != nil {
+			if err := c.run(ctx, &bench{Broker: open(t), Features: features, prefix: "test" + rand.Text()}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -84,11 +78,15 @@ var checks = []check{
 	{"a subscription ends with its context", unsubscribed},
 	{"order", ordered},
 	{"cancelled context", cancelled},
+	{"how queues stand", queues},
+	{"dead letters are shown and stay", letters},
+	{"a dead letter is put into its queue again", requeued},
+	{"a tail hears copies", tail},
 }
 
 // bench is one test's.
 type bench struct {
-	Bench
+	Broker
 	Features
 	prefix string
 }
@@ -241,9 +239,9 @@ func rejected(ctx context.Context, b *bench) error {
 			return err
 		}
 	}
-	dead, err := b.Dead(ctx)
+	dead, err := b.letter(ctx, func(broker.Letter) bool { return true })
 	if err != nil {
-		return fmt.Errorf("the dead letter: %w", err)
+		return err
 	}
 	if dead.Reason != "no order_id in bad" || dead.Queue != b.prefix+"q" {
 		return fmt.Errorf("dead letter of %s, %q", dead.Queue, dead.Reason)

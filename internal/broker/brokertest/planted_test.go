@@ -2,24 +2,21 @@ package brokertest
 
 import (
 	"context"
+	"crypto/rand"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"go.uber.org/goleak"
 
-	"github.com/tiffin-food/tiffin/internal/broker"
 	"github.com/tiffin-food/tiffin/internal/broker/local"
+	"github.com/tiffin-food/tiffin/internal/durable"
+	"github.com/tiffin-food/tiffin/internal/durable/memory"
+	"github.com/tiffin-food/tiffin/internal/id"
 	"github.com/tiffin-food/tiffin/internal/planted"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-type letters chan broker.DeadLetter
-
-func (l letters) Put(_ context.Context, d broker.DeadLetter) error {
-	l <- d
-	return nil
-}
 
 // TestPlantedBugIsFound shows that the suite is able to fail, in a bubble where its patience costs no time.
 func TestPlantedBugIsFound(t *testing.T) {
@@ -27,15 +24,9 @@ func TestPlantedBugIsFound(t *testing.T) {
 		check := func() error {
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
-			dead := make(letters, 1)
-			return rejected(ctx, &bench{Bench: Bench{Broker: local.New(dead), Dead: func(ctx context.Context) (broker.DeadLetter, error) {
-				select {
-				case d := <-dead:
-					return d, nil
-				case <-ctx.Done():
-					return broker.DeadLetter{}, ctx.Err()
-				}
-			}}})
+			ids := id.NewSource(time.Now, rand.Reader)
+			box := local.NewBox(memory.New(durable.Features{}), ids.New, time.Now)
+			return rejected(ctx, &bench{Broker: local.New(box)})
 		}
 		if err := check(); err != nil {
 			t.Fatalf("without the bug: %v", err)

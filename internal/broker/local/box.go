@@ -13,7 +13,7 @@ import (
 )
 
 // Box keeps dead letters in a store, a record for each, until a person has put them into their queue again; and
-// after that, as a record that it was so. It is a [DeadLetters]. Safe for concurrent use.
+// after that, as a record that it was so. Safe for concurrent use.
 type Box struct {
 	store durable.Store
 	newID func() string
@@ -27,8 +27,7 @@ func NewBox(store durable.Store, newID func() string, now func() time.Time) *Box
 
 // Letter is a dead letter in the box.
 type Letter struct {
-	broker.DeadLetter
-	ID       string    // of the letter, not of the message
+	broker.Letter
 	Requeued time.Time // zero while it waits
 }
 
@@ -42,11 +41,11 @@ func (b *Box) Put(ctx context.Context, d broker.DeadLetter) error {
 	if d.Message.ID != "" {
 		r.Key = d.Queue + "\n" + d.Message.ID
 	}
-	err := b.store.Create(ctx, write(r, Letter{DeadLetter: d}))
+	err := b.store.Create(ctx, write(r, Letter{Letter: broker.Letter{DeadLetter: d}}))
 	if exists, ok := errors.AsType[*durable.ExistsError](err); ok {
 		err = b.change(ctx, exists.ID, func(l *Letter) bool {
 			waiting := l.Requeued.IsZero()
-			*l = Letter{DeadLetter: d}
+			l.DeadLetter, l.Requeued = d, time.Time{}
 			return !waiting
 		})
 	}
@@ -101,6 +100,18 @@ func (b *Box) Requeued(ctx context.Context, id string) error {
 	})
 	if err != nil {
 		return fmt.Errorf("note that a dead letter was requeued: %w", err)
+	}
+	return nil
+}
+
+// rejected notes that the message of a letter that waits was rejected again; [durable.ErrNotFound].
+func (b *Box) rejected(ctx context.Context, id, reason string) error {
+	err := b.change(ctx, id, func(l *Letter) bool {
+		l.Reason, l.At, l.Requeued = reason, b.now(), time.Time{}
+		return true
+	})
+	if err != nil {
+		return fmt.Errorf("keep a dead letter that was rejected again: %w", err)
 	}
 	return nil
 }
@@ -169,10 +180,9 @@ func read(r durable.Record) (Letter, error) {
 	if err := json.Unmarshal(r.State, &s); err != nil {
 		return Letter{}, fmt.Errorf("dead letter %s: %w", r.ID, err)
 	}
-	l := Letter{ID: r.ID, Requeued: s.Requeued, DeadLetter: broker.DeadLetter{
-		Queue: s.Queue, Reason: s.Reason, At: s.At,
-		Message: broker.Message{ID: s.ID, Type: s.Type, Exchange: s.Exchange, Key: s.Key, Time: s.Time, Header: s.Header, Body: []byte(s.Text)},
-	}}
+	l := Letter{Requeued: s.Requeued}
+	l.ID, l.Queue, l.Reason, l.At = r.ID, s.Queue, s.Reason, s.At
+	l.Message = broker.Message{ID: s.ID, Type: s.Type, Exchange: s.Exchange, Key: s.Key, Time: s.Time, Header: s.Header, Body: []byte(s.Text)}
 	if s.Binary != nil {
 		l.Message.Body = s.Binary
 	}

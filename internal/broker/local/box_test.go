@@ -43,7 +43,7 @@ func TestBoxKeepsEverything(t *testing.T) {
 			must(t, b.Put(t.Context(), want))
 			want.At = noon.Add(time.Second)
 			letters := waiting(t, b)
-			if len(letters) != 1 || !reflect.DeepEqual(letters[0], local.Letter{ID: "letter-0001", DeadLetter: want}) {
+			if len(letters) != 1 || !reflect.DeepEqual(letters[0], local.Letter{Letter: broker.Letter{ID: "letter-0001", DeadLetter: want}}) {
 				t.Errorf("kept %+v, want %+v", letters, want)
 			}
 			if one, err := b.Load(t.Context(), "letter-0001"); err != nil || !reflect.DeepEqual(one, letters[0]) {

@@ -20,19 +20,20 @@ import (
 	"github.com/tiffin-food/tiffin/internal/planted"
 )
 
-// DeadLetters takes the messages that were rejected. Put returns nil when the letter is kept for good; putting the
-// same message of the same queue again changes nothing. The letter's At may be zero: then it is now.
-type DeadLetters interface {
-	Put(context.Context, broker.DeadLetter) error
-}
-
-// Broker is a [broker.Publisher] and a [broker.Subscriber]. Safe for concurrent use.
+// Broker is a [broker.Publisher], a [broker.Subscriber] and a [broker.Inspector]. Safe for concurrent use.
 type Broker struct {
-	dead DeadLetters
+	box *Box
 
 	mu     sync.Mutex
 	queues map[string]*queue
+	tails  int // so far
 }
+
+var (
+	_ broker.Publisher  = (*Broker)(nil)
+	_ broker.Subscriber = (*Broker)(nil)
+	_ broker.Inspector  = (*Broker)(nil)
+)
 
 type queue struct {
 	name      string
@@ -46,9 +47,9 @@ type consumer struct {
 	handle broker.Handler
 }
 
-// New makes a broker without queues.
-func New(dead DeadLetters) *Broker {
-	return &Broker{dead: dead, queues: map[string]*queue{}}
+// New makes a broker without queues, which puts into the box what handlers reject.
+func New(box *Box) *Broker {
+	return &Broker{box: box, queues: map[string]*queue{}}
 }
 
 // Subscribe makes the handler a consumer of the queue until ctx ends. Consumers of one queue take turns. A call
@@ -141,7 +142,7 @@ func (b *Broker) deliver(ctx context.Context, r route, m broker.Message) error {
 	if planted.Is(planted.DeadLetterNotRecorded) {
 		return nil
 	}
-	if err := b.dead.Put(ctx, broker.DeadLetter{Message: m, Queue: r.queue, Reason: reject.Reason}); err != nil {
+	if err := b.box.Put(ctx, broker.DeadLetter{Message: m, Queue: r.queue, Reason: reject.Reason}); err != nil {
 		return fmt.Errorf("rejected (%s), but not put among the dead letters: %w", reject.Reason, err)
 	}
 	return nil

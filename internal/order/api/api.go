@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
-	"sync/atomic"
 	"time"
 
 	"github.com/tiffin-food/tiffin/internal/broker"
@@ -30,15 +28,25 @@ type Options struct {
 	Customers Customers
 	NewID     func() string
 	Limits    order.Limits
-	Letters   Letters
+	Broker    Broker
+	// MaxBacklog is how many orders may have work overdue before no more are taken: a broker or a neighbour that is
+	// away must not fill the store; 100,000.
+	MaxBacklog int
+	Copies     Copies // nil: every read goes to the store
+}
+
+// Broker is what the service needs of the broker beside being handed its queues' messages: the operator's tools.
+type Broker interface {
+	broker.Publisher
+	broker.Inspector
 }
 
 // Service takes orders and follows them to their end.
 type Service struct {
-	opt     Options
-	orders  *durable.Runner[order.State]
-	menus   *durable.Runner[wire.MenuChanged]
-	settled atomic.Int64
+	opt    Options
+	orders *durable.Runner[order.State]
+	menus  *durable.Runner[wire.MenuChanged]
+	gauge  gauge
 }
 
 // cancelWait is how long a cancel waits for the transport company's verdict, in real time.
@@ -49,11 +57,18 @@ func New(opt Options) *Service {
 	orders, menus := opt.Shell, opt.Shell
 	orders.Name, orders.Store = "orders", opt.Orders
 	menus.Name, menus.Store = "menus", opt.Menus
-	return &Service{
+	if opt.MaxBacklog == 0 {
+		opt.MaxBacklog = 100_000
+	}
+	s := &Service{
 		opt:    opt,
 		orders: durable.NewRunner(order.Machine{Limits: opt.Limits}, orders),
 		menus:  durable.NewRunner(order.MenuMachine{}, menus),
 	}
+	if opt.Copies != nil {
+		s.orders.OnCommit(s.copy)
+	}
+	return s
 }
 
 // Start takes up the work that is owed.
@@ -67,9 +82,15 @@ func (s *Service) Stop(ctx context.Context) error {
 	return errors.Join(s.orders.Stop(ctx), s.menus.Stop(ctx))
 }
 
+// Listening is a queue and who takes its messages.
+type Listening struct {
+	broker.Queue
+	broker.Handler
+}
+
 // Queues are what the service listens to.
-func (s *Service) Queues() map[string]broker.Handler {
-	return map[string]broker.Handler{wire.OrderQueue: s.status}
+func (s *Service) Queues() []Listening {
+	return []Listening{{broker.Queue{Name: wire.OrderQueue}, s.status}, {MenuQueue, s.menu}}
 }
 
 // MenuQueue is the queue on which the service hears of menus.
@@ -81,12 +102,9 @@ func (s *Service) status(ctx context.Context, m broker.Message) error {
 	if err != nil {
 		return err
 	}
-	before, _ := s.orders.View(ctx, id)
-	after, err := s.orders.Apply(ctx, id, e)
+	_, err = s.orders.Apply(ctx, id, e)
 	var refusal *durable.Refusal
 	switch {
-	case err == nil && after.State.Settled() && !before.State.Settled():
-		s.settled.Add(1)
 	case errors.Is(err, durable.ErrNotFound):
 		return &broker.Reject{Reason: "metadata.order_id: no such order"}
 	case errors.As(err, &refusal), errors.Is(err, durable.ErrKeyReused):
@@ -95,11 +113,8 @@ func (s *Service) status(ctx context.Context, m broker.Message) error {
 	return err
 }
 
-// Settled is how many orders were settled by a message since the service began: near enough for a gauge.
-func (s *Service) Settled() int64 { return s.settled.Load() }
-
-// Menu takes a menu that the kitchen published.
-func (s *Service) Menu(ctx context.Context, m broker.Message) error {
+// menu takes a menu that the kitchen published.
+func (s *Service) menu(ctx context.Context, m broker.Message) error {
 	var menu wire.MenuChanged
 	if err := json.Unmarshal(m.Body, &menu); err != nil || menu.Restaurant.ID == "" {
 		return &broker.Reject{Reason: "the body is not a menu"}
@@ -172,7 +187,7 @@ func (s *Service) Routes(a *httpapi.API) {
 		Method: http.MethodGet, Path: "/v1/orders", OperationID: "list-orders", Tags: tags, Summary: "List orders, newest first",
 	}, s.list)
 	httpapi.Register(a, httpapi.Operation{
-		Method: http.MethodGet, Path: "/v1/orders/{id}", OperationID: "get-order", Tags: tags, Summary: "Get an order", Errors: []int{404},
+		Method: http.MethodGet, Path: "/v1/orders/{id}", OperationID: "get-order", Tags: tags, Summary: "Get an order", Errors: []int{304, 404},
 	}, s.get)
 	httpapi.Register(a, httpapi.Operation{
 		Method: http.MethodPost, Path: "/v1/orders/{id}/cancel", OperationID: "cancel-order", Tags: tags, DefaultStatus: 202,
@@ -192,12 +207,15 @@ func (s *Service) Routes(a *httpapi.API) {
 		Summary: "Take parked work up again", Errors: []int{404},
 	}, s.retry)
 	s.events(a)
-	s.letters(a)
+	s.queues(a)
 }
 
 func (s *Service) place(ctx context.Context, in *placeInput) (*placeOutput, error) {
 	if in.Body.RestaurantID == "" {
 		in.Body.RestaurantID = wire.DemoRestaurant
+	}
+	if err := s.admit(ctx); err != nil {
+		return nil, err
 	}
 	request, err := json.Marshal(in.Body)
 	if err != nil {
@@ -272,15 +290,7 @@ func (s *Service) view(ctx context.Context, id string) (durable.Applied[order.St
 }
 
 func output(a durable.Applied[order.State]) *orderOutput {
-	return &orderOutput{`"` + strconv.FormatInt(a.Version, 10) + `"`, a.State.View()}
-}
-
-func (s *Service) get(ctx context.Context, in *idInput) (*orderOutput, error) {
-	a, err := s.view(ctx, in.ID)
-	if err != nil {
-		return nil, err
-	}
-	return output(a), nil
+	return &orderOutput{etag(a.Version), a.State.View()}
 }
 
 func (s *Service) list(ctx context.Context, in *listInput) (*listOutput, error) {

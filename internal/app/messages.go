@@ -1,0 +1,50 @@
+package app
+
+import (
+	"context"
+	"errors"
+
+	"github.com/tiffin-food/tiffin/internal/broker"
+	"github.com/tiffin-food/tiffin/internal/broker/local"
+	"github.com/tiffin-food/tiffin/internal/broker/rabbitmq"
+	"github.com/tiffin-food/tiffin/internal/wire"
+)
+
+// messenger is a whole broker.
+type messenger interface {
+	broker.Publisher
+	broker.Subscriber
+	broker.Inspector
+}
+
+// openBroker makes the broker that the configuration names. RabbitMQ is connected to in the background: orders are
+// taken without it.
+func (s *System) openBroker(ctx context.Context) (err error) {
+	if !s.cfg.local() {
+		s.rabbit, err = rabbitmq.Open(rabbitmq.Options{
+			URL: s.cfg.Broker, Classic: s.cfg.ClassicQueues, Log: s.log, Now: s.Clock.Now, Name: "tiffin " + s.owner,
+		})
+		s.broker = s.rabbit
+		return err
+	}
+	dead, err := s.store(ctx, wire.OrderService, DeadLetters)
+	if err != nil {
+		return err
+	}
+	s.broker = local.New(local.NewBox(dead, s.ids.New, s.Clock.Now))
+	return nil
+}
+
+// subscribe has the handler take the queue's messages until the system stops. Where the broker is away it begins
+// when that is back.
+func (s *System) subscribe(q broker.Queue, h broker.Handler) error {
+	if s.rabbit == nil {
+		return s.broker.Subscribe(s.listen, q, h)
+	}
+	s.loops.Go(func() {
+		if err := s.broker.Subscribe(s.listen, q, h); err != nil && s.listen.Err() == nil && !errors.Is(err, context.Canceled) {
+			s.log.Error("nobody listens to a queue", "queue", q.Name, "err", err)
+		}
+	})
+	return nil
+}

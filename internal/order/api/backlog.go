@@ -1,0 +1,51 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/tiffin-food/tiffin/internal/httpapi"
+)
+
+// gauge is how many orders have work overdue, as last counted.
+type gauge struct {
+	mu     sync.Mutex
+	n      int
+	until  time.Time // when it is to be counted again, real time
+	asking bool
+}
+
+// countEvery is how long a count is believed, real time.
+const countEvery = 5 * time.Second
+
+// admit refuses new orders while more than MaxBacklog have work overdue. One request in a while counts, the others go
+// by its last count.
+func (s *Service) admit(ctx context.Context) error {
+	g := &s.gauge
+	g.mu.Lock()
+	count := !g.asking && time.Now().After(g.until)
+	if count {
+		g.asking = true
+	}
+	n := g.n
+	g.mu.Unlock()
+	if count {
+		var err error
+		n, _, err = s.opt.Orders.Backlog(ctx, s.opt.Shell.Clock.Now(), s.opt.MaxBacklog+1)
+		g.mu.Lock()
+		g.asking, g.until = false, time.Now().Add(countEvery)
+		if err == nil {
+			g.n = n
+		} else {
+			n = g.n // the order itself will show whether the store is away
+		}
+		g.mu.Unlock()
+	}
+	if n > s.opt.MaxBacklog {
+		return httpapi.Errorf(http.StatusServiceUnavailable,
+			"more than %d orders wait for work to be done on them; no more are taken until that is fewer", s.opt.MaxBacklog)
+	}
+	return nil
+}
