@@ -277,7 +277,8 @@ func (r *Runner[S]) hot(id string) (Applied[S], bool) {
 
 // Record reads the whole record as the store has it, with what it owes: for inspection.
 func (r *Runner[S]) Record(ctx context.Context, id string) (Record, error) {
-	return r.opt.Store.Load(ctx, id)
+	rec, err := r.opt.Store.Load(ctx, id)
+	return rec, blame(err)
 }
 
 // List reads up to limit records with ids below before, newest id first.

@@ -48,6 +48,7 @@ type DB struct {
 	data     *mongo.Database
 	log      *slog.Logger
 	timeout  time.Duration
+	turns    chan struct{} // as many calls at once as there are connections; the others wait, and their time does not run
 	readOnly bool
 	hosts    string
 	close    func() error
@@ -71,7 +72,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := &DB{log: o.Log, timeout: set.timeout, readOnly: o.ReadOnly, hosts: strings.Join(set.client.Hosts, ",")}
+	db := &DB{log: o.Log, timeout: set.timeout, turns: make(chan struct{}, *set.client.MaxPoolSize), readOnly: o.ReadOnly, hosts: strings.Join(set.client.Hosts, ",")}
 	if db.log == nil {
 		db.log = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}

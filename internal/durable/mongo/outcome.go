@@ -46,6 +46,11 @@ func (db *DB) write(ctx context.Context, do func(context.Context) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	done, err := db.turn(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
 	bounded, cancel := context.WithTimeout(ctx, db.timeout)
 	defer cancel()
 	for try := 1; ; try++ {
@@ -74,12 +79,28 @@ func (db *DB) read(ctx context.Context, do func(context.Context) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	done, err := db.turn(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
 	bounded, cancel := context.WithTimeout(ctx, db.timeout)
 	defer cancel()
 	if err := do(bounded); err != nil {
 		return withContext(ctx, err)
 	}
 	return nil
+}
+
+// turn waits for a call's turn. Time spent in the driver's own queue would be the call's: a server that is slow for
+// many would be left with requests whose callers have given up, and do ever more work for nobody.
+func (db *DB) turn(ctx context.Context) (done func(), err error) {
+	select {
+	case db.turns <- struct{}{}:
+		return func() { <-db.turns }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // withContext has err say that the context ended, where it did, and that the DB is closed, where it is.

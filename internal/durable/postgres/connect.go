@@ -59,7 +59,7 @@ func (db *DB) configure(opt Options) (*pgxpool.Config, error) {
 	}
 	config, err := pgxpool.ParseConfig(opt.URL)
 	if err != nil {
-		return nil, fmt.Errorf("PostgreSQL URL: a part of it cannot be understood; it must have the form %s", form) //nolint:errorlint // it may hold the password
+		return nil, fmt.Errorf("PostgreSQL URL: a part of it cannot be understood; it must have the form %s", form) // the cause may hold the password
 	}
 	conn := config.ConnConfig
 	for name, value := range settings {

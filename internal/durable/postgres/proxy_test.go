@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/url"
@@ -89,8 +90,8 @@ func (p *proxy) accept(server string) {
 
 // pass copies in one direction until an end is closed or the mood in which it cuts shows.
 func (p *proxy) pass(to, from net.Conn, cuts mood) {
-	defer to.Close()
-	defer from.Close()
+	defer to.Close()   //nolint:errcheck // it is a test
+	defer from.Close() //nolint:errcheck // it is a test
 	buf := make([]byte, 1<<16)
 	for {
 		n, err := from.Read(buf)
@@ -111,7 +112,7 @@ func (p *proxy) pass(to, from net.Conn, cuts mood) {
 			}
 		}
 		if err != nil {
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				if tcp, ok := to.(*net.TCPConn); ok {
 					_ = tcp.CloseWrite()
 				}

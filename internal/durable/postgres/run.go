@@ -52,7 +52,7 @@ const (
 // passing are codes of what passes. The server says them before it commits, or without having begun.
 var passing = map[string]bool{
 	serializationFailure: true, deadlockDetected: true, tooManyConnections: true,
-	cannotConnectNow: true, idleSessionTimeout: true,
+	adminShutdown: true, cannotConnectNow: true, idleSessionTimeout: true,
 }
 
 // run runs a statement and says how many rows it concerned. read, nil where no rows are wanted, is called once for
@@ -148,7 +148,7 @@ func (db *DB) judge(err error) (fate, error) {
 	case pgconn.SafeToRetry(err):
 		return again, wrapped
 	}
-	return lost, fmt.Errorf("PostgreSQL at %s: %v", db.where, err) //nolint:errorlint // a timeout of try is not the caller's
+	return lost, fmt.Errorf("PostgreSQL at %s: %v", db.where, err) // a timeout of try is not the caller's
 }
 
 func pause(ctx context.Context, d time.Duration) {
