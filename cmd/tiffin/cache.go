@@ -85,7 +85,7 @@ func (c *urlsListCmd) Run(e *env) error {
 
 func showURLs(e *env, services []app.ServiceURL, asJSON bool) error {
 	if asJSON {
-		return console.JSON(e.out, services)
+		return console.JSON(e.out, append([]app.ServiceURL{}, services...)) // a list also where it is empty
 	}
 	var rows [][]string
 	for _, s := range services {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -106,8 +107,8 @@ func (c *tailCmd) Run(e *env) error {
 			}
 			_, _ = fmt.Fprintln(e.out, e.paint.Dim(event.At.UTC().Format(time.TimeOnly)), e.paint.Bold(event.Key), string(event.Body))
 		})
-		if e.ctx.Err() != nil {
-			return nil // Ctrl-C is how one stops listening
+		if errors.Is(err, context.Canceled) && e.ctx.Err() != nil { // Ctrl-C is how one stops listening
+			err = nil
 		}
 		return err
 	})

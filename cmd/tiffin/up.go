@@ -23,7 +23,8 @@ type system struct {
 	Speed     float64   `help:"How many times faster than real time the clock runs." default:"1"`
 	ClockFrom time.Time `help:"The moment from which a faster clock counts: the same in every process." placeholder:"2026-01-31T12:00:00Z"`
 
-	OutboxLimit int `help:"Take no more orders while so many have work overdue: a broker or neighbour that is away must not fill the store." default:"100000"`
+	Lease       time.Duration `help:"How long an instance may be silent before others take its work over, real time." default:"30s"`
+	OutboxLimit int           `help:"Take no more orders while so many have work overdue: a broker or neighbour that is away must not fill the store." default:"100000"`
 
 	APIKey string `help:"What services show each other as X-API-Key; one of this run's own if empty." name:"api-key"`
 
@@ -40,7 +41,7 @@ type system struct {
 func (s system) config(e *env) app.Config {
 	return app.Config{
 		Engines: s.Engines, Version: version, Data: s.Data, Speed: s.Speed, From: s.ClockFrom, Log: e.log, APIKey: s.APIKey,
-		Behave: s.Partner, Outbox: s.OutboxLimit,
+		Behave: s.Partner, Outbox: s.OutboxLimit, Lease: s.Lease,
 		Limits: order.Limits{Payment: s.PaymentLimit, Driver: s.DriverLimit, Kitchen: s.KitchenLimit, Gap: s.GapLimit, Silence: s.SilenceLimit},
 	}
 }

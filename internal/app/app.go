@@ -73,6 +73,10 @@ const (
 // the whole of an order's patience.
 const breakerOpen = 5 * time.Second
 
+// defaultLease is how long an instance may be silent before others take its work over, where the configuration does
+// not say.
+const defaultLease = 30 * time.Second
+
 // defaultDrain is how long Stop waits where the configuration does not say.
 const defaultDrain = 10 * time.Second
 
@@ -80,6 +84,9 @@ const defaultDrain = 10 * time.Second
 func New(ctx context.Context, cfg Config, names ...string) (_ *System, err error) {
 	if cfg.Limits == (order.Limits{}) {
 		cfg.Limits = order.DefaultLimits
+	}
+	if cfg.Lease == 0 {
+		cfg.Lease = defaultLease
 	}
 	if cfg.Drain == 0 {
 		cfg.Drain = defaultDrain
@@ -214,11 +221,16 @@ func (s *System) startClock(began time.Time) (err error) {
 
 // shell is what every runner of the process has in common.
 func (s *System) shell() durable.Options {
-	return durable.Options{
+	opt := durable.Options{
 		Owner: s.owner, Clock: s.Clock, Log: s.log,
 		Flush:    time.Second, // a finished record leaves memory then
 		Executor: executor{client: s.http, publisher: s.broker, clock: s.Clock},
 	}
+	if s.cfg.shared() { // what is agreed with other processes is real time, however fast the clock runs
+		onWall := func(d time.Duration) time.Duration { return time.Duration(float64(d) * s.cfg.Speed) }
+		opt.Lease, opt.Flush, opt.Poll = onWall(s.cfg.Lease), onWall(time.Second), onWall(time.Second)
+	}
+	return opt
 }
 
 // mount serves a handler in process under a service's name, and lets clients find it.

@@ -118,7 +118,9 @@ func benchThere(ctx context.Context, cfg BenchConfig) (result BenchResult, err e
 	}
 	result.Result, err = bench.Run(ctx, cfg.options(cfg.URL, &settled))
 	stop()
-	<-ended
+	if tailed := <-ended; err == nil && !errors.Is(tailed, context.Canceled) {
+		err = tailed
+	}
 	result.Violations = []string{}
 	return result, err
 }

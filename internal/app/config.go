@@ -37,6 +37,7 @@ type Config struct {
 	Search   time.Duration // how long the transport company looks before it commits a courier, by the clock
 	Demo     bool          // demo restaurants and customers, on the first start
 	Limits   order.Limits  // zero: order.DefaultLimits
+	Lease    time.Duration // how long an instance may be silent before others take its work over, real time; 30 s
 	Drain    time.Duration // how long Stop waits for work under way, real time; 10 s
 	Log      *slog.Logger
 	Behave   Misbehaviour
@@ -76,6 +77,9 @@ func (c Config) Check() error {
 	}
 	if c.Behave.Slow < 0 || c.Behave.Slow > time.Minute {
 		wrong("partner-slow", "a duration from 0s to 1m", c.Behave.Slow)
+	}
+	if c.Lease < 0 || c.Lease > time.Hour || c.Lease > 0 && c.Lease < time.Second {
+		wrong("lease", "a duration from 1s to 1h", c.Lease)
 	}
 	for _, limit := range []struct {
 		name  string

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -112,6 +114,15 @@ func ListURLs(ctx context.Context, cfg Config) (all []ServiceURL, err error) {
 func withCatalog(ctx context.Context, cfg Config, f func(*catalog.Catalog) error) (err error) {
 	if err := cfg.checkEngines(); err != nil {
 		return err
+	}
+	at, err := cfg.place(urlsName)
+	if err != nil {
+		return err
+	}
+	if at.scheme == schemeSQLite { // which may be the first to need its folder
+		if err := os.MkdirAll(filepath.Dir(at.url), 0o700); err != nil {
+			return fmt.Errorf("data: %w", err)
+		}
 	}
 	dbs := newDatabases(cfg, false)
 	defer func() { err = errors.Join(err, dbs.close()) }()

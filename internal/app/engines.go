@@ -104,7 +104,15 @@ func (c Config) place(name string) (place, error) {
 	return place{}, fmt.Errorf("%s: not valid; expected %s, with reserved characters of a password percent-encoded", setting, valid)
 }
 
-// check says which setting of the engines is wrong.
+// shared says whether other processes may write to the databases too.
+func (c Config) shared() bool {
+	return slices.ContainsFunc(Services, func(name string) bool {
+		at, err := c.place(name)
+		return err == nil && at.scheme != schemeSQLite
+	})
+}
+
+// checkEngines says which setting of the engines is wrong.
 func (c Config) checkEngines() error {
 	var errs []error
 	e := c.Engines
@@ -147,9 +155,13 @@ func (e Engines) instances() (map[string][]string, error) {
 		_, known := Ports[name]
 		_, partner := partnerPaths[name]
 		if !ok || !known && !partner {
-			return nil, fmt.Errorf("instance: %q is not valid; expected SERVICE=URL,… such as order=http://127.0.0.1:8000", line)
+			name, _, _ = strings.Cut(name, ":") // what follows may be a URL with a password
+			return nil, fmt.Errorf("instance: %q is not valid; expected SERVICE=URL,… such as order=http://127.0.0.1:8000", name)
 		}
 		if err := registry.CheckURLs(name, urls...); err != nil {
+			if strings.Contains(list, "@") { // it may quote a password
+				err = fmt.Errorf("instance of %s: a URL has a user in it, or is none; expected http://host:port", name)
+			}
 			return nil, fmt.Errorf("instance: %w", err)
 		}
 		all[name] = append(all[name], urls...)

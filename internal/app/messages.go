@@ -3,10 +3,13 @@ package app
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync/atomic"
 
 	"github.com/tiffin-food/tiffin/internal/broker"
 	"github.com/tiffin-food/tiffin/internal/broker/local"
 	"github.com/tiffin-food/tiffin/internal/broker/rabbitmq"
+	orderapi "github.com/tiffin-food/tiffin/internal/order/api"
 	"github.com/tiffin-food/tiffin/internal/wire"
 )
 
@@ -24,7 +27,7 @@ func (s *System) openBroker(ctx context.Context) (err error) {
 		s.rabbit, err = rabbitmq.Open(rabbitmq.Options{
 			URL: s.cfg.Broker, Classic: s.cfg.ClassicQueues, Log: s.log, Now: s.Clock.Now, Name: "tiffin " + s.owner,
 		})
-		s.broker = s.rabbit
+		s.broker = &patient{Broker: s.rabbit}
 		return err
 	}
 	dead, err := s.store(ctx, wire.OrderService, DeadLetters)
@@ -33,6 +36,24 @@ func (s *System) openBroker(ctx context.Context) (err error) {
 	}
 	s.broker = local.New(local.NewBox(dead, s.ids.New, s.Clock.Now))
 	return nil
+}
+
+// patient is RabbitMQ to those who publish. A topic exchange forgets what nobody asked for, and the order service,
+// which must hear of every menu, may run for the first time after the kitchen has published: its queue is there first.
+type patient struct {
+	*rabbitmq.Broker
+	declared atomic.Bool
+}
+
+// Publish is broker.Publisher.
+func (p *patient) Publish(ctx context.Context, m broker.Message) error {
+	if m.Exchange == broker.Events && m.Key == wire.MenuTopic && !p.declared.Load() {
+		if err := p.Declare(ctx, orderapi.MenuQueue); err != nil {
+			return fmt.Errorf("the queue of menus: %w", err)
+		}
+		p.declared.Store(true)
+	}
+	return p.Broker.Publish(ctx, m)
 }
 
 // subscribe has the handler take the queue's messages until the system stops. Where the broker is away it begins

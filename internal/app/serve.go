@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -63,11 +64,8 @@ func Serve(ctx context.Context, cfg ServeConfig) (err error) {
 	if err := cfg.Check(); err != nil {
 		return err
 	}
-	var missing atomic.Pointer[string]
-	cfg.Waiting = func(what string, err error) {
-		text := fmt.Sprintf("waiting for %s: %v", what, err)
-		missing.Store(&text)
-	}
+	var missing atomic.Pointer[missed]
+	cfg.Waiting = func(what string, err error) { missing.Store(&missed{what, err}) }
 	units, err := listen(cfg, &missing)
 	if err != nil {
 		return err
@@ -133,7 +131,7 @@ func (c Config) drain() time.Duration {
 }
 
 // listen takes the units' ports. What comes in before the system is ready is told so.
-func listen(cfg ServeConfig, missing *atomic.Pointer[string]) (units []*unit, err error) {
+func listen(cfg ServeConfig, missing *atomic.Pointer[missed]) (units []*unit, err error) {
 	for _, name := range cfg.Units {
 		port := cfg.Port
 		if port == 0 {
@@ -153,24 +151,31 @@ func listen(cfg ServeConfig, missing *atomic.Pointer[string]) (units []*unit, er
 	return units, nil
 }
 
+// missed is what a start waits for, and why that is not there.
+type missed struct {
+	what string
+	err  error
+}
+
 // starting answers for a unit that is not ready: alive, and not well for the reason that is said.
-func starting(name, version string, missing *atomic.Pointer[string]) http.Handler {
-	why := func() string {
-		if text := missing.Load(); text != nil {
-			return *text
-		}
-		return "starting"
-	}
-	a := httpapi.New(httpapi.Options{
-		Name: titleOf(name), Version: version, NoDocs: true,
-		Checks: []httpapi.Check{{Name: "start", Func: func(context.Context) error { return errors.New(why()) }}},
-	})
+func starting(name, version string, missing *atomic.Pointer[missed]) http.Handler {
+	a := httpapi.New(httpapi.Options{Name: titleOf(name), Version: version, NoDocs: true})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		resource, why := "start", "starting"
+		if m := missing.Load(); m != nil {
+			resource, why = m.what, fmt.Sprintf("waiting for %s: %v", m.what, m.err)
+		}
 		switch r.URL.Path {
-		case "/livez", "/readyz", "/health":
+		case "/livez":
 			a.ServeHTTP(w, r)
+		case "/health":
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(http.StatusInternalServerError)
+			_ = json.NewEncoder(w).Encode(httpapi.Health{ // a client that is gone hears nothing
+				Name: titleOf(name), Version: version, Resources: []httpapi.Resource{{Name: resource}},
+			})
 		default:
-			httpapi.WriteError(w, r, httpapi.Errorf(http.StatusServiceUnavailable, "%s", why()))
+			httpapi.WriteError(w, r, httpapi.Errorf(http.StatusServiceUnavailable, "%s", why))
 		}
 	})
 }

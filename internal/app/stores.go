@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"sync"
 	"time"
 
 	"github.com/tiffin-food/tiffin/internal/durable"
@@ -51,7 +52,9 @@ type databases struct {
 	cfg      Config
 	log      *slog.Logger
 	readOnly bool
-	open     map[place]database
+
+	mu   sync.Mutex // a health check may look while the process stops
+	open map[place]database
 }
 
 func newDatabases(cfg Config, readOnly bool) *databases {
@@ -64,6 +67,8 @@ func (d *databases) of(ctx context.Context, service string) (database, error) {
 	if err != nil {
 		return nil, err
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if db, ok := d.open[at]; ok {
 		return db, nil
 	}
@@ -103,6 +108,8 @@ func (d *databases) store(ctx context.Context, service, kind string) (durable.St
 
 // latest is how far the clock came that the open databases were written by.
 func (d *databases) latest(ctx context.Context) (latest time.Time, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	for db := range maps.Values(d.open) {
 		t, err := db.LastTime(ctx)
 		if err != nil {
@@ -116,6 +123,8 @@ func (d *databases) latest(ctx context.Context) (latest time.Time, err error) {
 }
 
 func (d *databases) close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	var errs []error
 	for db := range maps.Values(d.open) {
 		errs = append(errs, db.Close())

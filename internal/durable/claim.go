@@ -37,11 +37,8 @@ func (r *Runner[S]) lookAtLocked(t time.Time) {
 	})
 }
 
-// How many records are claimed at once, and how often the store is asked.
-const (
-	claimBatch = 256
-	pollEvery  = time.Second
-)
+// claimBatch is how many records are claimed at once.
+const claimBatch = 256
 
 // claim takes over the records that are due and nobody works on.
 func (r *Runner[S]) claim() {
@@ -62,9 +59,9 @@ func (r *Runner[S]) claim() {
 		}
 		r.rise(s)
 	}
-	// What is due soon is mostly in memory and needs no asking: not more often than pollEvery, unless there was
+	// What is due soon is mostly in memory and needs no asking: not more often than that, unless there was
 	// more than one batch. Where nobody else leaves work behind, the next moment is the store's next due.
-	at := now.Add(pollEvery)
+	at := now.Add(r.opt.Poll)
 	switch {
 	case len(records) == claimBatch:
 		at = now

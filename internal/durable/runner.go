@@ -31,6 +31,7 @@ type Options struct {
 	Log      *slog.Logger
 	Lease    time.Duration // by the clock; 30 s
 	Flush    time.Duration // how long sent-marks wait for a save to ride on, by the clock; 5 s
+	Poll     time.Duration // how often a shared store is asked for work that others left, by the clock; 1 s
 	Hot      int           // records kept in memory; 5,000
 	Sends    int           // effects carried out at once; 256
 }
@@ -71,6 +72,9 @@ func NewRunner[S any](m Machine[S], opt Options) *Runner[S] {
 	}
 	if opt.Flush == 0 {
 		opt.Flush = 5 * time.Second
+	}
+	if opt.Poll == 0 {
+		opt.Poll = time.Second
 	}
 	if opt.Hot == 0 {
 		opt.Hot = 5_000

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"path"
 	"reflect"
 	"strings"
 	"sync"
@@ -129,10 +130,13 @@ func (e *Events) end() {
 // documentation.
 func RegisterStream[I, D any](a *API, op Operation, open func(context.Context, *I) (func(context.Context, *Events), error)) {
 	type output struct{ Body func(huma.Context) }
-	schema := a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[D](), true, op.OperationID+"Event")
+	data := a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[D](), true, op.OperationID+"Event")
 	op.Responses = map[string]*huma.Response{"200": {
-		Description: "Server-sent events; each carries this as its data",
-		Content:     map[string]*huma.MediaType{StreamType: {Schema: schema}},
+		Description: "Server-sent events; the data of each is of the schema " + path.Base(data.Ref),
+		// The body is a text. OpenAPI 3.1 has no word for what is in its events.
+		Content: map[string]*huma.MediaType{StreamType: {Schema: &huma.Schema{
+			Type: huma.TypeString, Extensions: map[string]any{"x-event-data": data},
+		}}},
 	}}
 	Register(a, op, func(ctx context.Context, in *I) (*output, error) {
 		run, err := open(ctx, in)

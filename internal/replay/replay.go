@@ -165,9 +165,13 @@ func Run(ctx context.Context, opt Options) (Result, error) {
 func (r *run) place(ctx context.Context, i int) {
 	o := r.Day.Orders[i]
 	at := slices.IndexFunc(r.Day.Restaurants, func(x mdrp.Restaurant) bool { return x.ID == o.Restaurant })
-	placed, err := r.Client.Place(ctx, client.Order{
-		CustomerID: customerID(i), RestaurantID: restaurantID(at), Items: []wire.Item{{Product: product(minutes(o)), Quantity: 1}},
-	}, "")
+	var placed wire.Order
+	err := r.again(ctx, func() (err error) {
+		placed, err = r.Client.Place(ctx, client.Order{
+			CustomerID: customerID(i), RestaurantID: restaurantID(at), Items: []wire.Item{{Product: product(minutes(o)), Quantity: 1}},
+		}, fmt.Sprintf("replay/%s/%d", r.base.Format(time.RFC3339Nano), i))
+		return err
+	})
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.done++
@@ -176,6 +180,32 @@ func (r *run) place(ctx context.Context, i int) {
 		return
 	}
 	r.placed[i] = placed
+}
+
+// A running system that is away for a moment is asked again, under the same key, for as long as persistence says, real
+// time.
+const (
+	persistence = 5 * time.Minute
+	askAgain    = 250 * time.Millisecond
+)
+
+// again calls f until it succeeds, or fails for good. A system of our own under a virtual clock has no excuse.
+func (r *run) again(ctx context.Context, f func() error) error {
+	for began := time.Now(); ; {
+		err := f()
+		var refused *client.Error
+		if err == nil || r.Clock.IsVirtual() || time.Since(began) > persistence ||
+			errors.As(err, &refused) && refused.Status < 500 && refused.Status != 429 {
+			return err
+		}
+		pause := time.NewTimer(askAgain)
+		select {
+		case <-ctx.Done():
+			pause.Stop()
+			return err
+		case <-pause.C:
+		}
+	}
 }
 
 // wait looks at the open orders from time to time until none is left.
@@ -215,7 +245,11 @@ func (r *run) look(ctx context.Context, settled map[string]wire.Order) error {
 		if _, known := settled[o.ID]; known || o.ID == "" {
 			continue
 		}
-		now, err := r.Client.Get(ctx, o.ID)
+		var now wire.Order
+		err := r.again(ctx, func() (err error) {
+			now, err = r.Client.Get(ctx, o.ID)
+			return err
+		})
 		if err != nil {
 			return fmt.Errorf("order %s: %w", o.ID, err)
 		}

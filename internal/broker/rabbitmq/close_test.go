@@ -132,7 +132,7 @@ func TestCloseWaits(t *testing.T) {
 				t.Error("subscribed after Close")
 			}
 			must(t, b.Close(t.Context()))
-			switch verdict.(type) {
+			switch verdict.(type) { //nolint:errorlint // the table's own values
 			case nil:
 				if n := h.state(t, other, "q").Ready; n > 0 {
 					t.Errorf("%d messages are left", n)

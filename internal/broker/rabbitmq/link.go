@@ -80,10 +80,10 @@ func (l *link[T]) set(there bool, what T, why error) {
 	l.changed = make(chan struct{})
 }
 
-func (l *link[T]) get() (there bool, what T, why error, changed <-chan struct{}) {
+func (l *link[T]) get() (there bool, what T, changed <-chan struct{}, why error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.there, l.what, l.why, l.changed
+	return l.there, l.what, l.changed, l.why
 }
 
 // now is what there is, or why there is nothing. It waits only while the first attempt to connect is under way.
@@ -94,7 +94,7 @@ func (l *link[T]) await(ctx context.Context) (T, error) { return l.wait(ctx, tru
 
 func (l *link[T]) wait(ctx context.Context, long bool) (T, error) {
 	for {
-		there, what, why, changed := l.get()
+		there, what, changed, why := l.get()
 		if there || why != nil && !long {
 			return what, why
 		}
@@ -215,7 +215,8 @@ func (c *connection) watch(closed <-chan *amqp.Error, blocked <-chan amqp.Blocki
 		case err := <-closed:
 			c.mu.Lock()
 			if c.cause == nil {
-				if c.cause = errors.New("the connection was closed"); err != nil {
+				c.cause = errors.New("the connection was closed")
+				if err != nil {
 					c.cause = fmt.Errorf("the connection was lost: %w", err)
 				}
 			}

@@ -75,7 +75,7 @@ func TestBackoff(t *testing.T) {
 			if !pause(t.Context(), failures) {
 				t.Fatal("no context has ended")
 			}
-			if d := time.Now().Sub(began).Milliseconds(); d < most/2 || d > most {
+			if d := time.Since(began).Milliseconds(); d < most/2 || d > most {
 				t.Errorf("%d ms after %d failures, want %d to %d", d, failures, most/2, most)
 			}
 		}

@@ -70,7 +70,7 @@ func TestOfOthers(t *testing.T) {
 func TestOversized(t *testing.T) {
 	h := open(t)
 	b, ch := h.open(t, rabbitmq.Options{}), h.raw(t)
-	must(t, b.Subscribe(t.Context(), broker.Queue{Name: "q"}, func(_ context.Context, m broker.Message) error {
+	must(t, b.Subscribe(t.Context(), broker.Queue{Name: "q"}, func(_ context.Context, _ broker.Message) error {
 		return &broker.Reject{Reason: strings.Repeat("no ", 100_000)}
 	}))
 	must(t, ch.Publish("", "q", true, false, amqp.Publishing{Body: []byte("full"), Headers: amqp.Table{

@@ -107,7 +107,8 @@ func (b *Broker) servePublications(ctx context.Context, c *connection, up func(*
 	}
 	up(s)
 	<-until.Done()
-	if s.why = context.Cause(until); ctx.Err() != nil {
+	s.why = context.Cause(until)
+	if ctx.Err() != nil {
 		s.why = errClosed
 	}
 	close(s.over)

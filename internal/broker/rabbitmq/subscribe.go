@@ -80,7 +80,7 @@ func (s *subscription) waitsFor() error {
 	if s.why != nil {
 		return s.why
 	}
-	if _, _, why, _ := s.b.consuming.get(); why != nil {
+	if _, _, _, why := s.b.consuming.get(); why != nil {
 		return why
 	}
 	return fmt.Errorf("RabbitMQ at %s has not answered yet", s.b.at)

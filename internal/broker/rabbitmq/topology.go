@@ -1,6 +1,7 @@
 package rabbitmq
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -89,6 +90,16 @@ func (b *Broker) declare(ch *amqp.Channel, q broker.Queue) error {
 		}
 	}
 	return bind(ch, q.Name, q.Topics)
+}
+
+// Declare makes sure that a queue exists which another process consumes, perhaps for the first time later: what is
+// published until then waits in it. One that is there with other properties than ours is left as it is.
+func (b *Broker) Declare(ctx context.Context, q broker.Queue) error {
+	err := b.call(ctx, func(ch *amqp.Channel) error { return b.declare(ch, q) })
+	if isCode(err, amqp.PreconditionFailed) {
+		return nil
+	}
+	return err
 }
 
 func bind(ch *amqp.Channel, queue string, topics []string) error {

@@ -49,8 +49,8 @@ type Customer struct {
 	Email        string       `json:"email" format:"email" maxLength:"254"`
 	Name         string       `json:"name" minLength:"1" maxLength:"200"`
 	Address      wire.Address `json:"address"`
-	PaymentToken string       `json:"payment_token" pattern:"^tok_[A-Za-z0-9_]{1,60}$" doc:"What the card company knows the card by. Never a card number"`
-	MaskedCard   string       `json:"masked_card,omitempty" pattern:"^[*]{4,15}[0-9]{0,4}$" doc:"For a person to recognise the card: the last four digits at most"`
+	PaymentToken string       `json:"payment_token" pattern:"^tok_[A-Za-z0-9_]{1,60}$" example:"tok_ok" doc:"What the card company knows the card by. Never a card number"`
+	MaskedCard   string       `json:"masked_card,omitempty" pattern:"^[*]{4,15}[0-9]{0,4}$" example:"************4242" doc:"For a person to recognise the card: the last four digits at most"`
 }
 
 type (

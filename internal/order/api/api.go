@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"github.com/tiffin-food/tiffin/internal/broker"
 	"github.com/tiffin-food/tiffin/internal/durable"
 	"github.com/tiffin-food/tiffin/internal/httpapi"
@@ -187,7 +189,8 @@ func (s *Service) Routes(a *httpapi.API) {
 		Method: http.MethodGet, Path: "/v1/orders", OperationID: "list-orders", Tags: tags, Summary: "List orders, newest first",
 	}, s.list)
 	httpapi.Register(a, httpapi.Operation{
-		Method: http.MethodGet, Path: "/v1/orders/{id}", OperationID: "get-order", Tags: tags, Summary: "Get an order", Errors: []int{304, 404},
+		Method: http.MethodGet, Path: "/v1/orders/{id}", OperationID: "get-order", Tags: tags, Summary: "Get an order", Errors: []int{404},
+		Responses: map[string]*huma.Response{"304": {Description: http.StatusText(http.StatusNotModified)}}, // not an error: it has no body
 	}, s.get)
 	httpapi.Register(a, httpapi.Operation{
 		Method: http.MethodPost, Path: "/v1/orders/{id}/cancel", OperationID: "cancel-order", Tags: tags, DefaultStatus: 202,

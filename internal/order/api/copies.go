@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/danielgtaylor/huma/v2"
-
 	"github.com/tiffin-food/tiffin/internal/cache"
 	"github.com/tiffin-food/tiffin/internal/durable"
 	"github.com/tiffin-food/tiffin/internal/order"
@@ -97,7 +95,19 @@ func (s *Service) get(ctx context.Context, in *getInput) (*orderOutput, error) {
 		return nil, err
 	}
 	if seen > 0 && out.ETag == etag(seen) {
-		return nil, huma.ErrorWithHeaders(huma.Status304NotModified(), http.Header{"ETag": {out.ETag}})
+		return nil, notModified{out.ETag}
 	}
 	return out, nil
 }
+
+// notModified is the answer to a reader who has seen this version and none is newer. As an error of a handler it is
+// answered as it is: 304, the ETag and no body.
+type notModified struct{ etag string }
+
+func (n notModified) Error() string { return "nothing is newer than version " + n.etag }
+
+// GetStatus is for huma.
+func (notModified) GetStatus() int { return http.StatusNotModified }
+
+// GetHeaders is for huma.
+func (n notModified) GetHeaders() http.Header { return http.Header{"ETag": {n.etag}} }

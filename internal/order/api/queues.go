@@ -59,7 +59,7 @@ func (s *Service) queues(a *httpapi.API) {
 			ID string `path:"id" format:"uuid"`
 		}
 		tailInput struct {
-			Topic []string `query:"topic" doc:"Keys of events, with * for a word and # for any rest; # where it is missing"`
+			Topic []string `query:"topic,explode" doc:"Keys of events, with * for a word and # for any rest; # where it is missing"`
 		}
 	)
 	tags := []string{"queues"}

@@ -257,7 +257,7 @@ func TestRefusals(t *testing.T) {
 	other.Amount = 1
 	f.Do(wire.CardCompany, "POST /billings", other, nil, 422)
 	f.store.Broken.Store(true)
-	f.Do(wire.CardCompany, "POST /billings", wire.BillingRequest{CallerID: "b", Amount: 1}, nil, 500)
+	f.Do(wire.CardCompany, "POST /billings", wire.BillingRequest{CallerID: "b", Amount: 1}, nil, 503)
 }
 
 func TestLedgerPages(t *testing.T) {

@@ -367,7 +367,7 @@ func TestABrokenStoreOnlyDelays(t *testing.T) {
 	c.ask("d1", 5, 12)
 	c.Advance(30 * time.Second)
 	c.store.Broken.Store(true)
-	c.Do(wire.TransportCompany, "POST /delivery-requests", c.request("d2", 1, 2), nil, 500)
+	c.Do(wire.TransportCompany, "POST /delivery-requests", c.request("d2", 1, 2), nil, 503)
 	c.Advance(5 * time.Minute)
 	c.expectTold("while it is broken")
 	c.store.Broken.Store(false)
