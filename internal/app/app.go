@@ -157,7 +157,7 @@ func (s *System) openData(ctx context.Context, names []string) (began time.Time,
 		}
 		began = s.partners.last
 	}
-	if s.cfg.Speed == 1 && s.cfg.Virtual.IsZero() || !s.cfg.From.IsZero() { // the present, whatever others wrote
+	if s.cfg.Speed == 1 && s.cfg.shared() || !s.cfg.From.IsZero() { // the present, whatever others wrote
 		return began, nil
 	}
 	latest, err := s.dbs.latest(ctx)
