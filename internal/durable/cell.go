@@ -32,6 +32,7 @@ type Cell[S any] struct {
 	flying  map[string]bool      // effects under way, by id
 	foreign map[string]time.Time // effects another instance has in hand until then
 	lease   time.Time            // until when what is not foreign is ours to carry out; then a claim must say so again
+	sent    []string             // messages that the broker has, which is not on disk yet
 	mine    []string             // effects that are ours to carry out (again) should the record have to be read again
 	dirty   bool                 // rec is tidier than the store's
 	flushAt time.Time
@@ -394,6 +395,7 @@ func (c *Cell[S]) accept(r Record) error {
 		return fmt.Errorf("record %s at version %d: %w", r.ID, r.Version, err)
 	}
 	c.rec, c.state, c.loaded, c.dirty, c.foreign, c.stale, c.mine = r, s, true, false, nil, false, nil
+	c.recallSent()
 	return nil
 }
 
@@ -404,6 +406,7 @@ func (c *Cell[S]) Saved(err error, now time.Time) {
 	switch {
 	case err == nil:
 		c.rec, c.state, c.loaded, c.dirty, c.mine, c.lease = c.next, c.after, true, false, nil, c.next.Lease
+		c.sent = nil
 		c.assure()
 		for id := range c.foreign {
 			if c.rec.owes(id) < 0 {

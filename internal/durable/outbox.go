@@ -95,8 +95,25 @@ func (c *Cell[S]) ours() []string {
 // mark notes that an effect is carried out; the note rides on the next save, or on a flush.
 func (c *Cell[S]) mark(id string, now time.Time) {
 	c.rec.settle(id)
-	c.mine = append(c.mine, id)
+	c.mine = append(c.mine, id) // should the record have to be read again, the core may judge the outcome otherwise
 	c.touch(now)
+}
+
+// published notes that the broker has a message. That stays true whatever another instance writes meanwhile.
+func (c *Cell[S]) published(id string, now time.Time) {
+	c.rec.settle(id)
+	c.sent = append(c.sent, id)
+	c.touch(now)
+}
+
+// recallSent takes out of a record that was read the messages that the broker has: another instance wrote it before
+// our marks were on disk. They are to be saved by the same time as before.
+func (c *Cell[S]) recallSent() {
+	c.sent = slices.DeleteFunc(c.sent, func(id string) bool { return c.rec.owes(id) < 0 })
+	for _, id := range c.sent {
+		c.rec.settle(id)
+		c.dirty = true
+	}
 }
 
 func (c *Cell[S]) park(id, why string, now time.Time) {
@@ -151,7 +168,7 @@ func (c *Cell[S]) outcome(t *turn, o Owed, now time.Time) bool {
 	t.event = Event{ID: o.ID, At: now}
 	switch {
 	case t.out.Verdict == Accepted && o.Kind == KindMessage: // the broker has it: no core needs to know
-		c.mark(o.ID, now)
+		c.published(o.ID, now)
 		return false
 	case t.out.Verdict == Accepted:
 		t.event.Type, t.event.Body = o.Name+Done, t.out.Body
