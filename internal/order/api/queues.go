@@ -113,6 +113,9 @@ func (s *Service) queues(a *httpapi.API) {
 		if len(topics) == 0 {
 			topics = []string{"#"}
 		}
+		if _, err := s.opt.Broker.Queues(ctx, queueNames...); err != nil { // Tail would wait until the broker is back
+			return nil, away(err)
+		}
 		events := make(chan broker.Message, tailRoom)
 		err := s.opt.Broker.Tail(ctx, topics, func(_ context.Context, m broker.Message) error {
 			select {
