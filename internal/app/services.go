@@ -40,11 +40,6 @@ const (
 
 // wire makes the services of this process.
 func (s *System) wire(ctx context.Context, names []string) error {
-	if s.partners != nil {
-		if err := s.partners.open(ctx, s); err != nil {
-			return err
-		}
-	}
 	for _, name := range names {
 		svc, err := s.make(ctx, name)
 		if err != nil {

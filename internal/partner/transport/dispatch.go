@@ -27,8 +27,7 @@ type dispatcher struct {
 	end        context.CancelFunc
 
 	mu    sync.Mutex
-	fleet *Fleet    // nil: to be worked out
-	made  time.Time // when it was last worked out
+	fleet *Fleet // nil: to be worked out
 	terms Terms
 	soon  []Request // still being looked at, in the order they were asked
 	news  []order   // to be brought to records
@@ -117,19 +116,10 @@ func (d *dispatcher) stop() {
 
 const again = time.Second // after a failure
 
-// doubtful is how long after its commitment a request that was not picked up makes the plan doubtful: what a record
-// had to report may have got lost on the way here. The plan is worked out anew from the records then, once in so long.
-const doubtful = 2 * time.Hour
-
 // round makes one, and says when the next is due though nothing happens.
 func (d *dispatcher) round() time.Time {
 	d.mu.Lock()
 	now := d.clock.Now()
-	if d.fleet != nil {
-		if since := d.doubt(); !since.IsZero() && !now.Before(since) {
-			d.fleet = nil
-		}
-	}
 	if err := d.restore(now); err != nil {
 		d.mu.Unlock()
 		d.log.Warn("the fleet's plan cannot be worked out yet", "err", err)
@@ -150,26 +140,11 @@ func (d *dispatcher) round() time.Time {
 	if len(d.soon) > 0 {
 		next = sooner(next, d.soon[0].Asked.Add(d.search))
 	}
-	if since := d.doubt(); !since.IsZero() {
-		next = sooner(next, since)
-	}
 	d.mu.Unlock()
 	if !d.bring(orders, now) {
 		next = sooner(next, now.Add(again))
 	}
 	return next
-}
-
-// doubt is when the plan becomes doubtful, zero where nothing says so. d.mu is held.
-func (d *dispatcher) doubt() time.Time {
-	oldest := d.fleet.Oldest()
-	if oldest.IsZero() {
-		return oldest
-	}
-	if oldest.Before(d.made) {
-		oldest = d.made
-	}
-	return oldest.Add(doubtful)
 }
 
 func sooner(a, b time.Time) time.Time {
@@ -322,7 +297,7 @@ func (d *dispatcher) restore(now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("recent deliveries: %w", err)
 	}
-	d.fleet, d.made, d.terms, d.soon, d.news = fleet, now, roster.terms(), nil, nil
+	d.fleet, d.terms, d.soon, d.news = fleet, roster.terms(), nil, nil
 	var records []Record
 	unsure := map[string]bool{} // who was told of a courier, and not that it has set out
 	for _, s := range states {

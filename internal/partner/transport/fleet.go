@@ -266,21 +266,6 @@ func (f *Fleet) Next() time.Time { return f.next.time() }
 // Waiting is the number of requests without a courier.
 func (f *Fleet) Waiting() int { return len(f.waiting) }
 
-// Oldest is when the longest waiting of the couriers' committed requests was committed whose meal was not picked up
-// yet; zero where there is none.
-func (f *Fleet) Oldest() time.Time {
-	oldest := never
-	for _, t := range f.trips {
-		if t.courier != nobody && t.pickedUp == never {
-			oldest = min(oldest, t.committed)
-		}
-	}
-	if oldest == never {
-		return time.Time{}
-	}
-	return oldest.time()
-}
-
 // PickedUp reports that the courier was handed the meal of a committed request. Like Withdraw and Delivered it
 // answers with the courier's later commitments as they are now foreseen, in their order; ok is false, and nothing
 // changed, when there was nothing to report: a request unknown, still waiting, or picked up before.
