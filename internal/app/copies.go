@@ -14,11 +14,10 @@ import (
 	"github.com/tiffin-food/tiffin/internal/cache"
 	"github.com/tiffin-food/tiffin/internal/cache/redis"
 	"github.com/tiffin-food/tiffin/internal/clock"
+	"github.com/tiffin-food/tiffin/internal/durable"
 	"github.com/tiffin-food/tiffin/internal/durable/memory"
 	orderapi "github.com/tiffin-food/tiffin/internal/order/api"
 	"github.com/tiffin-food/tiffin/internal/registry/catalog"
-
-	"github.com/tiffin-food/tiffin/internal/durable"
 )
 
 // redisPrefix is what every key of ours in Redis begins with.

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"net/http"
 	"path/filepath"
@@ -46,6 +47,9 @@ type company interface {
 
 // open makes the companies and has them found under their names.
 func (p *partners) open(ctx context.Context, s *System) error {
+	if p.door != nil { // two of a company on one store have two minds
+		return errors.New("the simulated companies are open already")
+	}
 	stores := map[string]durable.Store{}
 	for _, kind := range []string{cardcompany.Kind, restaurant.Kind, transport.Kind, transport.RosterKind} {
 		store, err := p.db.Store(ctx, kind)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/tiffin-food/tiffin/internal/broker"
@@ -13,7 +14,6 @@ import (
 	"github.com/tiffin-food/tiffin/internal/client"
 	"github.com/tiffin-food/tiffin/internal/id"
 	orderapi "github.com/tiffin-food/tiffin/internal/order/api"
-	"github.com/tiffin-food/tiffin/internal/wire"
 )
 
 // Queues is what an operator does with queues: through a running system's API (*client.Client), or with RabbitMQ
@@ -50,16 +50,13 @@ func OpenQueues(ctx context.Context, url string, log *slog.Logger) (_ Queues, st
 type direct struct{ b *rabbitmq.Broker }
 
 func (d direct) Queues(ctx context.Context) ([]client.Queue, error) {
-	states, err := d.b.Queues(ctx, append(QueueNames(), "tiffin.dead")...)
+	states, err := d.b.Queues(ctx, append(slices.Clone(orderapi.QueueNames), rabbitmq.Dead)...)
 	queues := make([]client.Queue, len(states))
 	for i, s := range states {
 		queues[i] = client.Queue(s)
 	}
 	return queues, err
 }
-
-// QueueNames are the queues of a system.
-func QueueNames() []string { return []string{wire.OrderQueue, orderapi.MenuQueue.Name} }
 
 func (d direct) Letters(ctx context.Context, limit int) ([]client.Letter, error) {
 	found, err := d.b.Letters(ctx, "", limit)

@@ -2,16 +2,16 @@ package durable
 
 import "time"
 
-// First and longest wait between attempts.
+// MaxBackoff is the longest wait between two attempts at an effect, backoffFirst the first.
 const (
+	MaxBackoff   = 30 * time.Second
 	backoffFirst = 200 * time.Millisecond
-	backoffMost  = 30 * time.Second
 )
 
-// backoff is the wait before the attempt after the given one: doubling from backoffFirst to backoffMost, times a
+// backoff is the wait before the attempt after the given one: doubling from backoffFirst to MaxBackoff, times a
 // jitter between ½ and 1 that is drawn from id and attempt, so that records spread and a history repeats.
 func backoff(id string, attempt int) time.Duration {
-	d := backoffMost
+	d := MaxBackoff
 	if attempt < 8 {
 		d = min(d, backoffFirst<<attempt)
 	}

@@ -85,7 +85,7 @@ func (b *Broker) peek(ctx context.Context, visit func(*amqp.Delivery, broker.Let
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			d, ok, err := ch.Get(dead, false)
+			d, ok, err := ch.Get(Dead, false)
 			if isCode(err, amqp.NotFound) || err == nil && !ok {
 				return nil
 			}

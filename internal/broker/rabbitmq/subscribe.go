@@ -218,7 +218,7 @@ func (s *subscription) hand(ctx context.Context, d *amqp.Delivery, q broker.Queu
 	var more amqp.Table
 	if reject, ok := errors.AsType[*broker.Reject](err); ok {
 		s.log.Warn("a message was rejected and is a dead letter", "message", m.ID, "reason", reject.Reason)
-		to, more = dead, amqp.Table{
+		to, more = Dead, amqp.Table{
 			headerLetter: s.b.ids.New(), headerQueue: q.Name, headerReason: strings.ToValidUTF8(reject.Reason[:min(len(reject.Reason), maxReason)], ""),
 			headerWhen: s.b.opt.Now().UTC().Format(time.RFC3339Nano),
 		}
@@ -228,7 +228,7 @@ func (s *subscription) hand(ctx context.Context, d *amqp.Delivery, q broker.Queu
 		s.log.Warn("a message was not handled and comes again", "message", m.ID, "failures", failures, "in", wait, "error", err)
 		to, more = retryQueue(q.Name, wait), amqp.Table{headerAttempt: int32(min(failures, 1<<30))}
 	}
-	if to != dead || !planted.Is(planted.DeadLetterNotRecorded) {
+	if to != Dead || !planted.Is(planted.DeadLetterNotRecorded) {
 		if err := s.move(ctx, q, to, again(d, m, more)); err != nil {
 			s.log.Warn("a message could not be put aside and comes again at once", "message", m.ID, "to", to, "error", err)
 			giveBack(d)

@@ -12,8 +12,8 @@ import (
 	"github.com/tiffin-food/tiffin/internal/broker"
 )
 
-// dead names the dead-letter exchange, and the queue behind it.
-const dead = "tiffin.dead"
+// Dead names the dead-letter exchange, and the queue behind it.
+const Dead = "tiffin.dead"
 
 // never is a delivery limit that is not reached. (Without one RabbitMQ 4 takes 20, and -1 is unknown to 3.)
 const never = math.MaxInt32
@@ -38,7 +38,7 @@ func (b *Broker) serviceQueue() amqp.Table {
 	return amqp.Table{
 		"x-queue-type":           "quorum",
 		"x-delivery-limit":       b.opt.DeliveryLimit,
-		"x-dead-letter-exchange": dead,
+		"x-dead-letter-exchange": Dead,
 		"x-dead-letter-strategy": "at-least-once",
 		"x-overflow":             "reject-publish", // which at-least-once asks for
 	}
@@ -72,14 +72,14 @@ func (b *Broker) declare(ch *amqp.Channel, q broker.Queue) error {
 	if err := declareEvents(ch); err != nil {
 		return err
 	}
-	if err := ch.ExchangeDeclare(dead, amqp.ExchangeFanout, true, false, false, false, nil); err != nil {
-		return fmt.Errorf("declare exchange %s: %w", dead, err)
+	if err := ch.ExchangeDeclare(Dead, amqp.ExchangeFanout, true, false, false, false, nil); err != nil {
+		return fmt.Errorf("declare exchange %s: %w", Dead, err)
 	}
-	if err := b.declareQueue(ch, dead, deadQueue()); err != nil {
+	if err := b.declareQueue(ch, Dead, deadQueue()); err != nil {
 		return err
 	}
-	if err := ch.QueueBind(dead, "", dead, false, nil); err != nil {
-		return fmt.Errorf("bind queue %s: %w", dead, err)
+	if err := ch.QueueBind(Dead, "", Dead, false, nil); err != nil {
+		return fmt.Errorf("bind queue %s: %w", Dead, err)
 	}
 	if err := b.declareQueue(ch, q.Name, b.serviceQueue()); err != nil {
 		return err
@@ -121,7 +121,7 @@ func (b *Broker) declareQueue(ch *amqp.Channel, name string, args amqp.Table) er
 	}
 	way := "delete the queue once it is empty"
 	switch {
-	case name == dead:
+	case name == Dead:
 	case b.opt.Classic:
 		way += ", or ask for quorum queues if it is one"
 	default:

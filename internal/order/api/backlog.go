@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tiffin-food/tiffin/internal/durable"
 	"github.com/tiffin-food/tiffin/internal/httpapi"
 )
 
@@ -20,12 +21,9 @@ type gauge struct {
 // countEvery is how long a count is believed, real time.
 const countEvery = 5 * time.Second
 
-// putOff is how far ahead is counted, by the clock: as long as an attempt that failed is put off at most. While a
-// neighbour is away nearly all the work there is for it waits for its next try.
-const putOff = 30 * time.Second
-
-// admit refuses new orders while more than MaxBacklog have work overdue. One request in a while counts, the others go
-// by its last count.
+// admit refuses new orders while more than MaxBacklog have work overdue, or put off after a failed attempt: while a
+// neighbour is away nearly all the work there is for it waits for its next try. One request in a while counts, the
+// others go by its last count.
 func (s *Service) admit(ctx context.Context) error {
 	g := &s.gauge
 	g.mu.Lock()
@@ -37,7 +35,7 @@ func (s *Service) admit(ctx context.Context) error {
 	g.mu.Unlock()
 	if count {
 		var err error
-		n, _, err = s.opt.Orders.Backlog(ctx, s.opt.Shell.Clock.Now().Add(putOff), s.opt.MaxBacklog+1)
+		n, _, err = s.opt.Orders.Backlog(ctx, s.opt.Shell.Clock.Now().Add(durable.MaxBackoff), s.opt.MaxBacklog+1)
 		g.mu.Lock()
 		g.asking, g.until = false, time.Now().Add(countEvery)
 		if err == nil {

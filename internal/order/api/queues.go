@@ -30,8 +30,8 @@ const maxShown = 2000
 // Shown is as much of a message's body as is shown.
 func Shown(body []byte) string { return string(body[:min(len(body), maxShown)]) }
 
-// queueNames are the queues an operator looks at.
-var queueNames = []string{wire.OrderQueue, MenuQueue.Name}
+// QueueNames are the queues an operator looks at: all that the service listens to.
+var QueueNames = []string{wire.OrderQueue, MenuQueue.Name}
 
 // Event is a domain event as the API shows it.
 type Event struct {
@@ -66,14 +66,14 @@ func (s *Service) queues(a *httpapi.API) {
 	httpapi.Register(a, httpapi.Operation{
 		Method: http.MethodGet, Path: "/v1/queues", OperationID: "list-queues", Tags: tags, Summary: "How the queues stand",
 	}, func(ctx context.Context, _ *struct{}) (*queuesOutput, error) {
-		states, err := s.opt.Broker.Queues(ctx, queueNames...)
+		states, err := s.opt.Broker.Queues(ctx, QueueNames...)
 		return &queuesOutput{append([]broker.QueueState{}, states...)}, away(err)
 	})
 	httpapi.Register(a, httpapi.Operation{
 		Method: http.MethodPost, Path: "/v1/queues/{queue}/messages", OperationID: "send-message", Tags: tags, DefaultStatus: 202,
 		Summary: "Put a message into a queue", Errors: []int{404},
 	}, func(ctx context.Context, in *sendInput) (*struct{}, error) {
-		if !slices.Contains(queueNames, in.Queue) {
+		if !slices.Contains(QueueNames, in.Queue) {
 			return nil, durable.Refuse(durable.NotFound, "no such queue")
 		}
 		return nil, away(s.opt.Broker.Publish(ctx, broker.Message{ID: in.ID, Key: in.Queue, Time: s.opt.Shell.Clock.Now(), Body: in.Body}))
@@ -113,7 +113,7 @@ func (s *Service) queues(a *httpapi.API) {
 		if len(topics) == 0 {
 			topics = []string{"#"}
 		}
-		if _, err := s.opt.Broker.Queues(ctx, queueNames...); err != nil { // Tail would wait until the broker is back
+		if _, err := s.opt.Broker.Queues(ctx, QueueNames...); err != nil { // Tail would wait until the broker is back
 			return nil, away(err)
 		}
 		events := make(chan broker.Message, tailRoom)
