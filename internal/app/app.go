@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tiffin-food/tiffin/internal/auth"
 	"github.com/tiffin-food/tiffin/internal/broker/rabbitmq"
 	"github.com/tiffin-food/tiffin/internal/cache"
 	"github.com/tiffin-food/tiffin/internal/cache/redis"
@@ -311,7 +312,7 @@ func (s *System) NewID() string { return s.ids.New() }
 
 // door makes the gateway over the services: without sockets where all of them are in this process.
 func (s *System) door() error {
-	var to http.RoundTripper = s.local
+	var to http.RoundTripper = keyed{s.local, s.cfg.APIKey}
 	for _, name := range Services {
 		if s.apis[name] == nil {
 			to = s.http
@@ -319,12 +320,27 @@ func (s *System) door() error {
 	}
 	g := gateway.New(gateway.Options{
 		Version: s.cfg.Version, Transport: to, Log: s.log, DemoCustomer: dataset.Demo().Customers[0].ID,
+		Authenticate: auth.Trusting,
 	})
 	s.Gateway, s.apis[Gateway] = g, g.API
 	s.local.Handle(Gateway, g)
 	c, err := client.New("http://"+Gateway, s.local)
 	s.Client = c
 	return err
+}
+
+// keyed shows the services of this process our key.
+type keyed struct {
+	http.RoundTripper
+	key string
+}
+
+// RoundTrip is http.RoundTripper. The proxy's request is its own to write into.
+func (k keyed) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.WithContext(r.Context())
+	r.Header = r.Header.Clone()
+	r.Header.Set(auth.KeyHeader, k.key)
+	return k.RoundTripper.RoundTrip(r)
 }
 
 // firstData brings in the demo data where there is none yet.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/tiffin-food/tiffin/internal/auth"
 	"github.com/tiffin-food/tiffin/internal/cache"
 	customerapi "github.com/tiffin-food/tiffin/internal/customer/api"
 	"github.com/tiffin-food/tiffin/internal/dataset"
@@ -48,6 +49,7 @@ func (s *System) wire(ctx context.Context, names []string) error {
 		a := httpapi.New(httpapi.Options{
 			Name: titles[name].name, Title: "Tiffin " + titles[name].name, Version: s.cfg.Version,
 			Description: titles[name].about, Log: s.log.With("service", name), Checks: s.checks(name),
+			Authenticate: auth.Inner{Shared: s.cfg.APIKey, Now: s.Clock.Now},
 		})
 		svc.Routes(a)
 		s.apis[name] = a

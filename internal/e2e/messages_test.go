@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tiffin-food/tiffin/internal/auth"
 	"github.com/tiffin-food/tiffin/internal/broker"
 	"github.com/tiffin-food/tiffin/internal/clock"
 	"github.com/tiffin-food/tiffin/internal/durable"
@@ -40,7 +41,7 @@ func TestContractMessages(t *testing.T) {
 		Customers: func(context.Context, string) (bool, error) { return true, nil },
 		NewID:     ids.New, Limits: order.DefaultLimits,
 	})
-	api := httpapi.New(httpapi.Options{Name: "OrderService", Version: "e2e"})
+	api := httpapi.New(httpapi.Options{Name: "OrderService", Version: "e2e", Authenticate: auth.Trusting})
 	service.Routes(api)
 	service.Start()
 	t.Cleanup(func() {

@@ -3,15 +3,16 @@
 // What may come in is the table in routes.go and nothing else; the commands services give each other are not in it.
 // A request passes, in this order:
 //
-//  1. its id, the limit of its body, recovery from panics (httpapi)
+//  1. its id, the limit of its body, recovery from panics, who makes it (httpapi, [Options.Authenticate])
 //  2. [Options.CORS], around everything
-//  3. the route: unknown 404, wrong method 405
-//  4. [Options.Authenticate] and then [Options.Limit], around forwarded routes; [RouteOf] tells them which
-//  5. the forwarder
+//  3. the route: unknown 404, wrong method 405, not for this caller 401 or 403
+//  4. [Options.Limit], around forwarded routes; [RouteOf] tells it which
+//  5. the forwarder, which tells the service who the caller is and passes no credential on
 //
 // Answers of the services pass through as they are, event streams without delay. A service that cannot be reached is
-// 503, one that takes too long 504, one that breaks off 502, all as problems. A client's API key goes no further
-// than here: the transport shows the services the gateway's own.
+// 503, one that takes too long 504, one that breaks off 502, all as problems. A client's credentials, and whatever it
+// says of itself in headers that are ours, go no further than here: the transport shows the services the gateway's
+// own key, and the service asks again what the caller may.
 //
 // The gateway holds no state and decides nothing about orders.
 package gateway

@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tiffin-food/tiffin/internal/auth"
 	"github.com/tiffin-food/tiffin/internal/httpapi"
 )
 
@@ -28,6 +29,9 @@ type bufferPool struct{ sync.Pool }
 func (p *bufferPool) Get() []byte  { return p.Pool.Get().(*[copyBuffer]byte)[:] }
 func (p *bufferPool) Put(b []byte) { p.Pool.Put((*[copyBuffer]byte)(b)) }
 
+// private are the headers that end here: credentials, and what would claim an identity inside.
+var private = []string{auth.KeyHeader, auth.Header, "Authorization", "Cookie", "Proxy-Authorization"}
+
 // forward makes the handler of a route: the standard library's proxy, which knows the headers that go from hop to
 // hop and passes event streams on as they come.
 func (g *Gateway) forward(route Route) http.Handler {
@@ -38,7 +42,12 @@ func (g *Gateway) forward(route Route) http.Handler {
 				p.Out.URL.Path = strings.TrimPrefix(p.Out.URL.Path, route.strip)
 			}
 			p.SetXForwarded()
-			p.Out.Header.Del(httpapi.APIKeyHeader)
+			for _, name := range private {
+				p.Out.Header.Del(name)
+			}
+			if caller := auth.From(p.In.Context()); !caller.Nobody() {
+				p.Out.Header.Set(auth.Header, caller.Encode())
+			}
 			p.Out.Header.Set(httpapi.RequestIDHeader, httpapi.RequestID(p.In.Context()))
 		},
 		Transport:    (*upstream)(g),

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/tiffin-food/tiffin/internal/auth"
 	"github.com/tiffin-food/tiffin/internal/httpapi"
 )
 
@@ -24,9 +25,11 @@ type Options struct {
 	MaxBody   int64         // bytes; 1 MiB
 
 	// The chain; see the package comment for the order. nil: not there.
-	CORS         Middleware
-	Authenticate Middleware
-	Limit        Middleware
+	CORS  Middleware
+	Limit Middleware
+
+	// Authenticate finds out who a request is from; nil: everybody is nobody.
+	Authenticate auth.Authenticator
 
 	// DemoCustomer is the customer that the landing page's example orders for.
 	DemoCustomer string
@@ -49,6 +52,7 @@ func New(opt Options) *Gateway {
 	g := &Gateway{opt: opt}
 	settings := httpapi.Options{
 		Name: "Gateway", Version: opt.Version, Log: opt.Log, MaxBody: opt.MaxBody, NoDocs: true,
+		Authenticate: opt.Authenticate,
 	}
 	if opt.CORS != nil {
 		settings.Middleware = append(settings.Middleware, opt.CORS)
@@ -64,12 +68,9 @@ func New(opt Options) *Gateway {
 		if opt.Limit != nil {
 			h = opt.Limit(h)
 		}
-		if opt.Authenticate != nil {
-			h = opt.Authenticate(h)
-		}
-		g.Handle(route.Pattern, plainPath(h))
+		g.Handle(route.Pattern, route.For, plainPath(h))
 	}
-	g.Handle("GET /{$}", http.HandlerFunc(g.landing))
+	g.Handle("GET /{$}", everyone, http.HandlerFunc(g.landing))
 	return g
 }
 

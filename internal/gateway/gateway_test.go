@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/tiffin-food/tiffin/internal/auth"
 	"github.com/tiffin-food/tiffin/internal/gateway"
 	"github.com/tiffin-food/tiffin/internal/httpapi"
 )
@@ -41,6 +42,9 @@ func town(t *testing.T, opt gateway.Options, services map[string]http.Handler) *
 		}
 	}
 	opt.Version, opt.Transport = "test", local
+	if opt.Authenticate == nil {
+		opt.Authenticate = auth.Trusting
+	}
 	server := httptest.NewServer(gateway.New(opt))
 	t.Cleanup(func() {
 		server.Close()
@@ -179,30 +183,60 @@ func TestStreams(t *testing.T) {
 	}
 }
 
-// TestChain: what is put before the routes stands before every one of them, limits inside authentication.
+// TestChain: limits stand inside authentication, and outside of the services.
 func TestChain(t *testing.T) {
-	stop := func(what string) gateway.Middleware {
-		return func(next http.Handler) http.Handler {
-			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if r.Header.Get(what) != "" {
-					httpapi.WriteError(w, r, httpapi.Errorf(http.StatusForbidden, "%s", what))
-					return
-				}
-				next.ServeHTTP(w, r)
-			})
+	limit := func(http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			httpapi.WriteError(w, r, httpapi.Errorf(http.StatusTooManyRequests, "limit of %s", auth.From(r.Context()).Subject))
+		})
+	}
+	server := town(t, gateway.Options{Limit: limit, Authenticate: auth.AuthenticatorFunc(func(r *http.Request) (auth.Caller, error) {
+		switch r.Header.Get(httpapi.APIKeyHeader) {
+		case "":
+			return auth.Caller{}, nil
+		case "operator":
+			return auth.Caller{Subject: "key:1", Roles: []auth.Role{auth.Operator}}, nil
+		case "courier":
+			return auth.Caller{Subject: "key:2", Roles: []auth.Role{auth.Courier}}, nil
+		}
+		return auth.Caller{}, auth.ErrCredential
+	})}, nil)
+	for _, tt := range []struct {
+		key    string
+		status int
+		detail string
+	}{
+		{"", http.StatusUnauthorized, "sign in"}, {"guess", http.StatusUnauthorized, "not valid"},
+		{"courier", http.StatusForbidden, "not yours"}, {"operator", http.StatusTooManyRequests, "key:1"},
+	} {
+		res, body := ask(t, server, "POST", "/v1/orders", "{}", httpapi.APIKeyHeader, tt.key)
+		isProblem(t, res, body, tt.status)
+		if !strings.Contains(body, tt.detail) {
+			t.Errorf("key %q: %s", tt.key, body)
+		}
+		if (res.Header.Get("WWW-Authenticate") != "") != (tt.status == http.StatusUnauthorized) {
+			t.Errorf("key %q: WWW-Authenticate %q", tt.key, res.Header.Get("WWW-Authenticate"))
 		}
 	}
-	server := town(t, gateway.Options{Authenticate: stop("Auth"), Limit: stop("Limit")}, nil)
-	for _, tt := range []struct{ header, want string }{{"Auth", "Auth"}, {"Limit", "Limit"}} {
-		res, body := ask(t, server, "POST", "/v1/orders", "{}", tt.header, "1")
-		isProblem(t, res, body, http.StatusForbidden)
-		if !strings.Contains(body, tt.want) {
-			t.Errorf("stopped by %s", body)
-		}
+}
+
+// TestNoIdentityFromOutside: what a request says of its own caller does not reach a service; what the gateway found
+// out does.
+func TestNoIdentityFromOutside(t *testing.T) {
+	var got http.Header
+	order := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.Header.Clone() })
+	caller := auth.Caller{Subject: "account:1", Roles: []auth.Role{auth.Customer}, Customer: "c1"}
+	server := town(t, gateway.Options{Authenticate: auth.AuthenticatorFunc(func(*http.Request) (auth.Caller, error) {
+		return caller, nil
+	})}, map[string]http.Handler{"order": order})
+	ask(t, server, "GET", "/v1/orders", "", auth.Header, auth.Root.Encode(), "Authorization", "Bearer x", "Cookie", "a=b", auth.KeyHeader, "k")
+	if who, err := auth.Decode(got.Get(auth.Header)); err != nil || who.Subject != caller.Subject || who.Is(auth.Operator) {
+		t.Errorf("the service was told %q (%v)", got.Values(auth.Header), err)
 	}
-	_, body := ask(t, server, "POST", "/v1/orders", "{}", "Auth", "1", "Limit", "1")
-	if !strings.Contains(body, "Auth") {
-		t.Errorf("limits stand before authentication: %s", body)
+	for _, name := range []string{"Authorization", "Cookie", auth.KeyHeader} {
+		if got.Get(name) != "" {
+			t.Errorf("%s went on", name)
+		}
 	}
 }
 

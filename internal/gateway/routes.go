@@ -1,6 +1,10 @@
 package gateway
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/tiffin-food/tiffin/internal/auth"
+)
 
 // Service is one that the gateway forwards to. Name is the host it has in the transport, and its prefix for
 // documentation and health.
@@ -19,22 +23,22 @@ var Services = []Service{
 	{"kitchen", "KitchenService", "keeps the menus and sees the meal through the kitchen"},
 }
 
-// Audience is who a route is for; authentication asks.
-type Audience string
-
-// The audiences.
-const (
-	Customers Audience = "customers" // and who acts for them
-	Operators Audience = "operators" // who runs the business
-	Partners  Audience = "partners"  // the outside companies, calling back
-	Everyone  Audience = "everyone"  // operators and the curious: documentation and health
+// Whom routes are for: the services say the same again, for themselves.
+var (
+	everyone  = auth.Everyone
+	customers = auth.For(auth.Customer, auth.Operator)
+	kitchens  = auth.For(auth.Kitchen, auth.Operator)
+	couriers  = auth.For(auth.Courier, auth.Operator)
+	operators = auth.For(auth.Operator)
+	// partners show their signature, which the service checks, or a key.
+	partners = auth.Everyone
 )
 
 // Route is one door.
 type Route struct {
 	Pattern string // the ServeMux's: method and path
 	Service string
-	For     Audience
+	For     auth.Access
 	strip   string // prefix that the service does not know
 }
 
@@ -42,38 +46,38 @@ type Route struct {
 // services (POST /v1/payments, /v1/payments/reimburse, /v1/deliveries, /v1/kitchen), a customer's billing and
 // address.
 var public = []Route{
-	{Pattern: "POST /v1/orders", Service: "order", For: Customers},
-	{Pattern: "GET /v1/orders", Service: "order", For: Customers},
-	{Pattern: "GET /v1/orders/{id}", Service: "order", For: Customers},
-	{Pattern: "GET /v1/orders/{id}/events", Service: "order", For: Customers},
-	{Pattern: "POST /v1/orders/{id}/cancel", Service: "order", For: Customers},
-	{Pattern: "DELETE /v1/orders/{id}", Service: "order", For: Customers},
+	{Pattern: "POST /v1/orders", Service: "order", For: customers},
+	{Pattern: "GET /v1/orders", Service: "order", For: customers},
+	{Pattern: "GET /v1/orders/{id}", Service: "order", For: customers},
+	{Pattern: "GET /v1/orders/{id}/events", Service: "order", For: customers},
+	{Pattern: "POST /v1/orders/{id}/cancel", Service: "order", For: customers},
+	{Pattern: "DELETE /v1/orders/{id}", Service: "order", For: customers},
 
-	{Pattern: "POST /v1/customers", Service: "customer", For: Customers},
-	{Pattern: "GET /v1/customers", Service: "customer", For: Customers},
-	{Pattern: "GET /v1/customers/{id}", Service: "customer", For: Customers},
+	{Pattern: "POST /v1/customers", Service: "customer", For: operators},
+	{Pattern: "GET /v1/customers", Service: "customer", For: operators},
+	{Pattern: "GET /v1/customers/{id}", Service: "customer", For: customers},
 
-	{Pattern: "GET /v1/restaurants", Service: "kitchen", For: Customers},
-	{Pattern: "GET /v1/restaurants/{id}/menu", Service: "kitchen", For: Customers},
+	{Pattern: "GET /v1/restaurants", Service: "kitchen", For: everyone},
+	{Pattern: "GET /v1/restaurants/{id}/menu", Service: "kitchen", For: everyone},
 
-	{Pattern: "GET /v1/orders/{id}/story", Service: "order", For: Operators},
-	{Pattern: "POST /v1/orders/{id}/retry/{name}", Service: "order", For: Operators},
-	{Pattern: "GET /v1/queues", Service: "order", For: Operators},
-	{Pattern: "POST /v1/queues/{queue}/messages", Service: "order", For: Operators},
-	{Pattern: "GET /v1/events", Service: "order", For: Operators},
-	{Pattern: "GET /v1/dead-letters", Service: "order", For: Operators},
-	{Pattern: "POST /v1/dead-letters/{id}/requeue", Service: "order", For: Operators},
-	{Pattern: "GET /v1/payments/{id}", Service: "payment", For: Operators},
-	{Pattern: "POST /v1/payments/{id}/retry/{name}", Service: "payment", For: Operators},
-	{Pattern: "GET /v1/deliveries/{id}", Service: "delivery", For: Operators},
-	{Pattern: "POST /v1/deliveries/{id}/retry/{name}", Service: "delivery", For: Operators},
-	{Pattern: "GET /v1/kitchen/{id}", Service: "kitchen", For: Operators},
-	{Pattern: "POST /v1/kitchen/{id}/retry/{name}", Service: "kitchen", For: Operators},
-	{Pattern: "PUT /v1/restaurants/{id}", Service: "kitchen", For: Operators},
+	{Pattern: "GET /v1/orders/{id}/story", Service: "order", For: operators},
+	{Pattern: "POST /v1/orders/{id}/retry/{name}", Service: "order", For: operators},
+	{Pattern: "GET /v1/queues", Service: "order", For: operators},
+	{Pattern: "POST /v1/queues/{queue}/messages", Service: "order", For: operators},
+	{Pattern: "GET /v1/events", Service: "order", For: operators},
+	{Pattern: "GET /v1/dead-letters", Service: "order", For: operators},
+	{Pattern: "POST /v1/dead-letters/{id}/requeue", Service: "order", For: operators},
+	{Pattern: "GET /v1/payments/{id}", Service: "payment", For: operators},
+	{Pattern: "POST /v1/payments/{id}/retry/{name}", Service: "payment", For: operators},
+	{Pattern: "GET /v1/deliveries/{id}", Service: "delivery", For: couriers},
+	{Pattern: "POST /v1/deliveries/{id}/retry/{name}", Service: "delivery", For: operators},
+	{Pattern: "GET /v1/kitchen/{id}", Service: "kitchen", For: kitchens},
+	{Pattern: "POST /v1/kitchen/{id}/retry/{name}", Service: "kitchen", For: operators},
+	{Pattern: "PUT /v1/restaurants/{id}", Service: "kitchen", For: kitchens},
 
-	{Pattern: "POST /v1/payments/callback", Service: "payment", For: Partners},
-	{Pattern: "POST /v1/deliveries/callback", Service: "delivery", For: Partners},
-	{Pattern: "POST /v1/kitchen/callback", Service: "kitchen", For: Partners},
+	{Pattern: "POST /v1/payments/callback", Service: "payment", For: partners},
+	{Pattern: "POST /v1/deliveries/callback", Service: "delivery", For: partners},
+	{Pattern: "POST /v1/kitchen/callback", Service: "kitchen", For: partners},
 }
 
 // routes is public and, for every service, its documentation and health.
@@ -81,7 +85,7 @@ func routes() []Route {
 	all := append([]Route(nil), public...)
 	for _, s := range Services {
 		for _, path := range []string{"/docs", "/docs/{file}", "/openapi.json", "/health"} {
-			all = append(all, Route{Pattern: "GET /" + s.Name + path, Service: s.Name, For: Everyone, strip: "/" + s.Name})
+			all = append(all, Route{Pattern: "GET /" + s.Name + path, Service: s.Name, For: everyone, strip: "/" + s.Name})
 		}
 	}
 	return all

@@ -18,9 +18,10 @@ var layers = map[string][]string{
 	"internal/broker":  {},
 	"internal/cache":   {},
 	"internal/id":      {},
+	"internal/auth":    {},
 	"internal/crew":    {},
 	"internal/durable": {"internal/clock", "internal/crew", "internal/planted"},
-	"internal/httpapi": {"internal/crew", "internal/durable", "internal/planted"},
+	"internal/httpapi": {"internal/auth", "internal/crew", "internal/durable", "internal/planted"},
 	"internal/client":  {"internal/wire"},
 	"internal/mdrp":    {"internal/wire"},
 }
@@ -28,7 +29,7 @@ var layers = map[string][]string{
 // forCores and forAPIs are what the services may import of ours.
 var (
 	forCores = []string{"internal/durable", "internal/wire", "internal/broker", "internal/planted"}
-	forAPIs  = append([]string{"internal/httpapi", "internal/clock", "internal/cache"}, forCores...)
+	forAPIs  = append([]string{"internal/httpapi", "internal/auth", "internal/clock", "internal/cache"}, forCores...)
 )
 
 // pureStd is what of the standard library a pure core may import: nothing that does I/O, tells the time, starts or

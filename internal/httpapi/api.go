@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,6 +15,8 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/tiffin-food/tiffin/internal/auth"
 )
 
 // MaxBody is how many bytes a request's body may have where nothing else is said.
@@ -28,7 +31,9 @@ type Options struct {
 	Log         *slog.Logger
 	MaxBody     int64 // bytes; [MaxBody]
 	Checks      []Check
-	CertExpires func() time.Time // of the certificate the service is served with; nil: it has none
+	// Authenticate finds out who makes a request; nil: everybody is nobody, and only what is for everyone answers.
+	Authenticate auth.Authenticator
+	CertExpires  func() time.Time // of the certificate the service is served with; nil: it has none
 	// Middleware wraps the routes, the first outermost. It runs inside the request's id, the body limit and the
 	// recovery from panics, and outside of routing: the request's Pattern is not known yet.
 	Middleware []func(http.Handler) http.Handler
@@ -48,7 +53,17 @@ type API struct {
 	health  health
 	ready   atomic.Bool
 	spec    func() ([]byte, error)
+	routes  []Route
 }
+
+// Route is a route and who may use it.
+type Route struct {
+	Method, Path string
+	Access       auth.Access
+}
+
+// Routes are all that were registered, for whoever checks them.
+func (a *API) Routes() []Route { return slices.Clone(a.routes) }
 
 // New makes an API with health and documentation and without routes. It is not ready until SetReady.
 func New(opt Options) *API {
@@ -67,9 +82,12 @@ func New(opt Options) *API {
 	a := &API{opt: opt, mux: http.NewServeMux()}
 	a.huma = humago.New(a.mux, huma.Config{
 		OpenAPI: &huma.OpenAPI{
-			OpenAPI:    "3.1.0",
-			Info:       &huma.Info{Title: opt.Title, Version: opt.Version, Description: opt.Description},
-			Components: &huma.Components{Schemas: huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)},
+			OpenAPI: "3.1.0",
+			Info:    &huma.Info{Title: opt.Title, Version: opt.Version, Description: opt.Description},
+			Components: &huma.Components{
+				Schemas:         huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
+				SecuritySchemes: securitySchemes,
+			},
 		},
 		Formats:       formats,
 		DefaultFormat: "application/json",
@@ -88,16 +106,23 @@ func New(opt Options) *API {
 	return a
 }
 
-// Register adds a route. I holds what comes in: fields tagged path, query or header, and Body. O holds what goes
+// Register adds a route for those who have access, and for nobody else: who is nobody gets 401, who has another role
+// 403. I holds what comes in: fields tagged path, query or header, and Body. O holds what goes
 // out: fields tagged header, and Body. The handler's error is answered as errors.go says; its input is valid.
-// Register panics where the types make no sense, which is a mistake in the program.
-func Register[I, O any](a *API, op Operation, handler func(context.Context, *I) (*O, error)) {
-	a.complete(&op)
+// Register panics where the types make no sense, or access is nobody's: mistakes in the program.
+func Register[I, O any](a *API, access auth.Access, op Operation, handler func(context.Context, *I) (*O, error)) {
+	a.complete(&op, access)
 	huma.Register(a.huma, op, handler)
 }
 
 // complete fills in what every operation of ours has in common.
-func (a *API) complete(op *Operation) {
+func (a *API) complete(op *Operation, access auth.Access) {
+	a.guard(op.Method, op.Path, access)
+	if !access.Public() {
+		op.Security = security
+		op.Middlewares = append(huma.Middlewares{admission(access)}, op.Middlewares...)
+		op.Errors = append(slices.Clone(op.Errors), http.StatusUnauthorized, http.StatusForbidden)
+	}
 	if op.OperationID == "" {
 		op.OperationID = operationID(op.Method, op.Path)
 	}
@@ -115,8 +140,22 @@ func operationID(method, path string) string {
 	return strings.ToLower(strings.Join(words, "-"))
 }
 
-// Handle adds a route that the documentation does not show. The pattern is the ServeMux's.
-func (a *API) Handle(pattern string, h http.Handler) { a.mux.Handle(pattern, h) }
+// Handle adds a route that the documentation does not show, for those who have access. The pattern is the ServeMux's,
+// with a method.
+func (a *API) Handle(pattern string, access auth.Access, h http.Handler) {
+	method, path, ok := strings.Cut(pattern, " ")
+	if !ok {
+		panic("httpapi: the pattern " + pattern + " has no method")
+	}
+	a.guard(method, path, access)
+	a.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		if err := access.Allows(auth.From(r.Context()), r.Method); err != nil {
+			WriteError(w, r, err)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
 
 // OpenAPI is the document served at /openapi.json, the same bytes for the same routes. Call it after the last
 // Register.

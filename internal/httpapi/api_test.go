@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tiffin-food/tiffin/internal/auth"
 	"github.com/tiffin-food/tiffin/internal/durable"
 	"github.com/tiffin-food/tiffin/internal/httpapi"
 )
@@ -131,7 +132,7 @@ func TestForeignBodiesMayCarryMore(t *testing.T) {
 		}
 	}
 	type output struct{ Body struct{ Status, Note string } }
-	httpapi.Register(a, httpapi.Operation{Method: "POST", Path: "/v1/payments/callback", DefaultStatus: 201},
+	httpapi.Register(a, auth.Everyone, httpapi.Operation{Method: "POST", Path: "/v1/payments/callback", DefaultStatus: 201},
 		func(_ context.Context, in *input) (*output, error) {
 			out := &output{}
 			out.Body.Status, out.Body.Note = in.Body.Status, in.Body.Note
@@ -178,13 +179,13 @@ func TestErrors(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			var log bytes.Buffer
 			a := httpapi.New(httpapi.Options{Name: "X", Version: "1", Log: slog.New(slog.NewTextHandler(&log, nil))})
-			httpapi.Register(a, httpapi.Operation{Method: "GET", Path: "/typed/{id}"},
+			httpapi.Register(a, auth.Everyone, httpapi.Operation{Method: "GET", Path: "/typed/{id}"},
 				func(context.Context, *struct {
 					ID string `path:"id"`
 				}) (*struct{}, error) {
 					return nil, c.err
 				})
-			a.Handle("GET /plain", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { httpapi.WriteError(w, r, c.err) }))
+			a.Handle("GET /plain", auth.Everyone, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { httpapi.WriteError(w, r, c.err) }))
 			for _, path := range []string{"/typed/1", "/plain"} {
 				log.Reset()
 				w := ask(a, "GET", path, "", "X-Request-Id", "abc-1")
@@ -246,8 +247,8 @@ func TestBodyLimit(t *testing.T) {
 func TestPanic(t *testing.T) {
 	var log bytes.Buffer
 	a := httpapi.New(httpapi.Options{Name: "X", Version: "1", Log: slog.New(slog.NewTextHandler(&log, nil))})
-	a.Handle("GET /early", http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("the secret") }))
-	a.Handle("GET /late", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("begun")); panic("the secret") }))
+	a.Handle("GET /early", auth.Everyone, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("the secret") }))
+	a.Handle("GET /late", auth.Everyone, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("begun")); panic("the secret") }))
 	w := ask(a, "GET", "/early", "")
 	wantProblem(t, w, 500)
 	if strings.Contains(w.Body.String(), "secret") || !strings.Contains(log.String(), "the secret") || !strings.Contains(log.String(), "api_test.go") {
@@ -267,7 +268,7 @@ func TestPanic(t *testing.T) {
 
 func TestRequestID(t *testing.T) {
 	a := httpapi.New(httpapi.Options{Name: "X", Version: "1"})
-	a.Handle("GET /id", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	a.Handle("GET /id", auth.Everyone, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, httpapi.RequestID(r.Context()))
 	}))
 	for id, kept := range map[string]bool{"a.B-9_": true, "": false, "a b": false, "ä": false, "a\"": false, strings.Repeat("x", 65): false} {
@@ -344,7 +345,7 @@ type pageOutput struct {
 func TestPages(t *testing.T) {
 	a := httpapi.New(httpapi.Options{Name: "X", Version: "1"})
 	var in pageInput
-	httpapi.Register(a, httpapi.Operation{Method: "GET", Path: "/v1/orders"},
+	httpapi.Register(a, auth.Everyone, httpapi.Operation{Method: "GET", Path: "/v1/orders"},
 		func(_ context.Context, i *pageInput) (*pageOutput, error) {
 			in = *i
 			return &pageOutput{Linked: i.Next("id 1/ü")}, nil

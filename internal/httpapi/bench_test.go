@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tiffin-food/tiffin/internal/auth"
 	"github.com/tiffin-food/tiffin/internal/httpapi"
 )
 
@@ -39,7 +40,7 @@ func orders(opt httpapi.Options) *httpapi.API {
 	}
 	opt.Version = "1.2.3"
 	a := httpapi.New(opt)
-	httpapi.Register(a, httpapi.Operation{Method: "POST", Path: "/v1/orders", DefaultStatus: 202},
+	httpapi.Register(a, auth.Everyone, httpapi.Operation{Method: "POST", Path: "/v1/orders", DefaultStatus: 202},
 		func(_ context.Context, in *placeInput) (*orderOutput, error) {
 			return &orderOutput{order{ID: in.Body.CustomerID, Status: "created", Items: in.Body.Items}}, nil
 		})

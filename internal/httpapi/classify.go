@@ -13,7 +13,7 @@ import (
 // Classify says what an answer means to who owes a command. It is pure.
 //
 //	2xx                                 Accepted: carried out
-//	4xx but 408, 425 and 429            Rejected: the other side never will
+//	4xx but 401, 403, 408, 425 and 429  Rejected: the other side never will
 //	an error, 1xx, 3xx, 5xx and others  Retry: nobody knows, or not now
 func Classify(status int, err error) durable.Verdict {
 	switch {
@@ -21,9 +21,13 @@ func Classify(status int, err error) durable.Verdict {
 		return durable.Retry
 	case status >= 200 && status < 300:
 		return durable.Accepted
-	case status == http.StatusRequestTimeout, status == http.StatusTooEarly, status == http.StatusTooManyRequests:
+	}
+	switch status {
+	case http.StatusUnauthorized, http.StatusForbidden, // our key is being changed, or is wrong: no order ends for that
+		http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
 		return durable.Retry
-	case status >= 400 && status < 500:
+	}
+	if status >= 400 && status < 500 {
 		return durable.Rejected
 	}
 	return durable.Retry

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tiffin-food/tiffin/internal/auth"
 	"github.com/tiffin-food/tiffin/internal/durable"
 )
 
@@ -35,7 +36,7 @@ var ErrOpen = errors.New("circuit open")
 var ErrTooLarge = errors.New("the answer is too large")
 
 // APIKeyHeader carries what a caller shows a service.
-const APIKeyHeader = "X-API-Key"
+const APIKeyHeader = auth.KeyHeader
 
 // ClientOptions are a client's settings; Resolver has no default.
 type ClientOptions struct {

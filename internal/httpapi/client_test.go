@@ -14,12 +14,13 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/tiffin-food/tiffin/internal/auth"
 	"github.com/tiffin-food/tiffin/internal/durable"
 	"github.com/tiffin-food/tiffin/internal/httpapi"
 )
 
 func TestClassify(t *testing.T) {
-	want := map[int]durable.Verdict{408: durable.Retry, 425: durable.Retry, 429: durable.Retry}
+	want := map[int]durable.Verdict{401: durable.Retry, 403: durable.Retry, 408: durable.Retry, 425: durable.Retry, 429: durable.Retry}
 	for status := range 1000 {
 		v, ok := want[status]
 		if !ok {
@@ -117,7 +118,7 @@ func TestClientSends(t *testing.T) {
 func TestClientPassesTheRequestIDOn(t *testing.T) {
 	c := client(t, func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Header.Get("X-Request-Id")) }, nil)
 	a := httpapi.New(httpapi.Options{Name: "X", Version: "1"})
-	a.Handle("GET /", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	a.Handle("GET /", auth.Everyone, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		res, err := c.Get(r.Context(), "payment", "/")
 		if err != nil {
 			t.Error(err)

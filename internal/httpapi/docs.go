@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"strings"
+
+	"github.com/tiffin-food/tiffin/internal/auth"
 )
 
 // The viewer is RapiDoc (MIT; docs/LICENSE.rapidoc.txt), as its package has it, compressed. To take a newer one,
@@ -27,7 +29,7 @@ const docsPolicy = "default-src 'none'; script-src 'self'; style-src 'unsafe-inl
 // registerDocs adds the document and the page that shows it. All URLs in them are relative, so both work behind a
 // prefix.
 func (a *API) registerDocs() {
-	a.Handle("GET /openapi.json", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	a.Handle("GET /openapi.json", auth.Everyone, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b, err := a.OpenAPI()
 		if err != nil {
 			WriteError(w, r, err)
@@ -41,14 +43,14 @@ func (a *API) registerDocs() {
 	if err := docsPage.Execute(&page, map[string]string{"Title": a.opt.Title, "Viewer": viewer}); err != nil {
 		panic(err) // our own template with strings
 	}
-	a.Handle("GET /docs", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	a.Handle("GET /docs", auth.Everyone, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.Header().Set("Content-Security-Policy", docsPolicy)
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		w.Header().Set("Cache-Control", "no-cache")
 		_, _ = w.Write(page.Bytes())
 	}))
-	a.Handle("GET /docs/page.js", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	a.Handle("GET /docs/page.js", auth.Everyone, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b, err := docsFiles.ReadFile("docs/page.js")
 		if err != nil {
 			WriteError(w, r, err)
@@ -57,7 +59,7 @@ func (a *API) registerDocs() {
 		script(w, "no-cache")
 		_, _ = w.Write(b)
 	}))
-	a.Handle("GET /docs/"+viewer, http.HandlerFunc(serveViewer))
+	a.Handle("GET /docs/"+viewer, auth.Everyone, http.HandlerFunc(serveViewer))
 }
 
 func script(w http.ResponseWriter, cache string) {

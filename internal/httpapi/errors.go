@@ -10,6 +10,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/tiffin-food/tiffin/internal/auth"
 	"github.com/tiffin-food/tiffin/internal/durable"
 )
 
@@ -24,6 +25,8 @@ const retryAfter = 1
 //	*Problem                                    as it is
 //	*durable.Refusal                            404, 409 or 422 with its detail
 //	durable.ErrNotFound                         404
+//	auth.ErrUnauthenticated, ErrCredential      401 with WWW-Authenticate
+//	auth.ErrForbidden                           403
 //	durable.ErrKeyReused                        422
 //	*http.MaxBytesError                         413
 //	ErrUnavailable, durable.ErrStopping,
@@ -43,6 +46,10 @@ func problemOf(err error) (p *Problem, foreseen bool) {
 		return ofRefusal(refusal), true
 	case errors.Is(err, durable.ErrNotFound):
 		return &Problem{Status: http.StatusNotFound, Detail: durable.ErrNotFound.Error()}, true
+	case errors.Is(err, auth.ErrUnauthenticated), errors.Is(err, auth.ErrCredential):
+		return &Problem{Status: http.StatusUnauthorized, Detail: err.Error()}, true
+	case errors.Is(err, auth.ErrForbidden):
+		return &Problem{Status: http.StatusForbidden, Detail: err.Error()}, true
 	case errors.Is(err, durable.ErrKeyReused):
 		return &Problem{Status: http.StatusUnprocessableEntity, Detail: durable.ErrKeyReused.Error(),
 			Errors: []FieldError{{"header." + IdempotencyHeader, durable.ErrKeyReused.Error()}}}, true

@@ -12,6 +12,8 @@ import (
 	"runtime/debug"
 	"sync/atomic"
 	"time"
+
+	"github.com/tiffin-food/tiffin/internal/auth"
 )
 
 // RequestIDHeader carries a request's id, in both directions.
@@ -63,6 +65,17 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request) {
 	if r.Body != nil && r.Body != http.NoBody {
 		x.body, r.Body = r.Body, (*exchangeBody)(x)
 		_ = x.SetReadDeadline(time.Now().Add(bodyTimeout)) // where there is a connection
+	}
+	if a.opt.Authenticate != nil {
+		caller, err := a.opt.Authenticate.Authenticate(r)
+		if err != nil {
+			WriteError(x, r, err)
+			return
+		}
+		if !caller.Nobody() {
+			r = r.WithContext(auth.With(r.Context(), caller))
+			x.req = r
+		}
 	}
 	a.handler.ServeHTTP(x, r)
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/tiffin-food/tiffin/internal/auth"
 )
 
 // Check looks at something a service needs. A peer is reported and counts for nothing: that a neighbour is down
@@ -100,7 +102,7 @@ func (a *API) Health() Health { return a.health.look() }
 
 func (a *API) registerHealth() {
 	health := huma.SchemaFromType(a.huma.OpenAPI().Components.Schemas, reflect.TypeFor[Health]())
-	Register(a, Operation{
+	Register(a, auth.Everyone, Operation{
 		Method: http.MethodGet, Path: "/health", OperationID: "health", Tags: []string{"operations"},
 		Summary:     "Whether the service can do its work",
 		Description: "Peers are reported, but a dead peer does not make the service unhealthy.",
@@ -115,8 +117,8 @@ func (a *API) registerHealth() {
 		}
 		return &healthOutput{http.StatusInternalServerError, h}, nil
 	})
-	a.Handle("GET /livez", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fine(w) }))
-	a.Handle("GET /readyz", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	a.Handle("GET /livez", auth.Everyone, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fine(w) }))
+	a.Handle("GET /readyz", auth.Everyone, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !a.ready.Load() {
 			WriteError(w, r, unavailable("starting or stopping"))
 			return

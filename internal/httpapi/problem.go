@@ -56,10 +56,13 @@ func (p *Problem) MarshalJSON() ([]byte, error) {
 	return json.Marshal(q)
 }
 
-// GetHeaders is for huma: whoever is told to come back is told when.
+// GetHeaders is for huma: whoever is told to come back is told when, and whoever is nobody how to be somebody.
 func (p *Problem) GetHeaders() http.Header {
-	if p.Status == http.StatusServiceUnavailable {
+	switch p.Status {
+	case http.StatusServiceUnavailable:
 		return http.Header{"Retry-After": {strconv.Itoa(retryAfter)}}
+	case http.StatusUnauthorized:
+		return http.Header{"Www-Authenticate": {`Bearer realm="tiffin"`}}
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/tiffin-food/tiffin/internal/auth"
 	"github.com/tiffin-food/tiffin/internal/httpapi"
 )
 
@@ -33,7 +34,7 @@ func TestServeCutsNoRequest(t *testing.T) {
 	inside, finish := make(chan struct{}), make(chan struct{})
 	a := httpapi.New(httpapi.Options{Name: "X", Version: "1"})
 	a.SetReady(true)
-	a.Handle("POST /slow", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	a.Handle("POST /slow", auth.Everyone, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		close(inside)
 		<-finish
 		if r.Context().Err() != nil {
@@ -203,7 +204,7 @@ func TestStream(t *testing.T) {
 		}
 		more, ended := make(chan struct{}), make(chan error, 1)
 		a := httpapi.New(httpapi.Options{Name: "OrderService", Version: "1"})
-		httpapi.RegisterStream[input, status](a, httpapi.Operation{Method: "GET", Path: "/v1/orders/{id}/events"},
+		httpapi.RegisterStream[input, status](a, auth.Everyone, httpapi.Operation{Method: "GET", Path: "/v1/orders/{id}/events"},
 			func(_ context.Context, in *input) (func(context.Context, *httpapi.Events), error) {
 				if in.ID != "7" {
 					return nil, httpapi.Errorf(404, "there is no order %s", in.ID)

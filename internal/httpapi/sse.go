@@ -15,6 +15,8 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/tiffin-food/tiffin/internal/auth"
 )
 
 // heartbeat is how often a silent stream says that it is alive, real time.
@@ -128,7 +130,7 @@ func (e *Events) end() {
 // RegisterStream adds a route that answers with server-sent events. open looks at the input and answers an error,
 // or returns what runs the stream; see [Stream]. D is what the events carry, for the
 // documentation.
-func RegisterStream[I, D any](a *API, op Operation, open func(context.Context, *I) (func(context.Context, *Events), error)) {
+func RegisterStream[I, D any](a *API, access auth.Access, op Operation, open func(context.Context, *I) (func(context.Context, *Events), error)) {
 	type output struct{ Body func(huma.Context) }
 	data := a.huma.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[D](), true, op.OperationID+"Event")
 	op.Responses = map[string]*huma.Response{"200": {
@@ -138,7 +140,7 @@ func RegisterStream[I, D any](a *API, op Operation, open func(context.Context, *
 			Type: huma.TypeString, Extensions: map[string]any{"x-event-data": data},
 		}}},
 	}}
-	Register(a, op, func(ctx context.Context, in *I) (*output, error) {
+	Register(a, access, op, func(ctx context.Context, in *I) (*output, error) {
 		run, err := open(ctx, in)
 		if err != nil {
 			return nil, err

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/tiffin-food/tiffin/internal/auth"
 	"github.com/tiffin-food/tiffin/internal/customer"
 	"github.com/tiffin-food/tiffin/internal/durable"
 	"github.com/tiffin-food/tiffin/internal/httpapi"
@@ -78,21 +79,21 @@ type (
 // Routes registers the service's HTTP side.
 func (s *Service) Routes(a *httpapi.API) {
 	tags := []string{"customers"}
-	httpapi.Register(a, httpapi.Operation{
+	httpapi.Register(a, auth.For(auth.Service, auth.Operator), httpapi.Operation{
 		Method: http.MethodPost, Path: "/v1/customers", OperationID: "register-customer", Tags: tags, DefaultStatus: 201,
 		Summary: "Register a customer", Errors: []int{409, 422},
 	}, s.register)
-	httpapi.Register(a, httpapi.Operation{
+	httpapi.Register(a, auth.For(auth.Operator), httpapi.Operation{
 		Method: http.MethodGet, Path: "/v1/customers", OperationID: "list-customers", Tags: tags, Summary: "List customers, newest first",
 	}, s.list)
-	httpapi.Register(a, httpapi.Operation{
+	httpapi.Register(a, auth.For(auth.Customer, auth.Operator, auth.Service), httpapi.Operation{
 		Method: http.MethodGet, Path: "/v1/customers/{id}", OperationID: "get-customer", Tags: tags, Summary: "Get a customer", Errors: []int{404},
 	}, s.get)
-	httpapi.Register(a, httpapi.Operation{
+	httpapi.Register(a, auth.For(auth.Service), httpapi.Operation{
 		Method: http.MethodPost, Path: "/v1/customers/{id}/billing", OperationID: "billing", Tags: tags, DefaultStatus: 201,
 		Summary: "How to bill a customer", Description: "The card number is masked and the CVV empty: the token stands for the card.", Errors: []int{404, 422},
 	}, s.billing)
-	httpapi.Register(a, httpapi.Operation{
+	httpapi.Register(a, auth.For(auth.Service), httpapi.Operation{
 		Method: http.MethodGet, Path: "/v1/customers/{id}/address", OperationID: "address", Tags: tags, Summary: "Where a customer lives", Errors: []int{404},
 	}, s.address)
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/tiffin-food/tiffin/internal/auth"
 	"github.com/tiffin-food/tiffin/internal/delivery"
 	"github.com/tiffin-food/tiffin/internal/durable"
 	"github.com/tiffin-food/tiffin/internal/httpapi"
@@ -84,34 +85,34 @@ type retryInput struct {
 // Routes registers the service's HTTP side.
 func (s *Service) Routes(a *httpapi.API) {
 	tags := []string{"deliveries"}
-	httpapi.Register(a, httpapi.Operation{
+	httpapi.Register(a, auth.For(auth.Service), httpapi.Operation{
 		Method: http.MethodPost, Path: "/v1/deliveries", OperationID: "request-delivery", Tags: tags, DefaultStatus: 202,
 		Summary: "Have an order delivered", Description: "An order has one delivery, however often this is asked.", Errors: []int{422},
 	}, s.request)
-	httpapi.Register(a, httpapi.Operation{
+	httpapi.Register(a, auth.For(auth.Service), httpapi.Operation{
 		Method: http.MethodPost, Path: "/v1/deliveries/{id}/cancel", OperationID: "cancel-delivery", Tags: tags, DefaultStatus: 201,
 		Summary:     "Cancel a delivery that has no driver",
 		Description: "The transport company decides. 503 where it has not within 2 s: ask again.", Errors: []int{404, 409, 503},
 	}, s.cancel)
-	httpapi.Register(a, httpapi.Operation{
+	httpapi.Register(a, auth.For(auth.Service), httpapi.Operation{
 		Method: http.MethodPost, Path: "/v1/deliveries/{id}/release", OperationID: "release-driver", Tags: tags, DefaultStatus: 202,
 		Summary: "Let a committed driver go", Errors: []int{404, 409},
 	}, s.release)
-	httpapi.Register(a, httpapi.Operation{
+	httpapi.Register(a, auth.For(auth.Partner, auth.Service), httpapi.Operation{
 		Method: http.MethodPost, Path: "/v1/deliveries/callback", OperationID: "delivery-callback", Tags: tags, DefaultStatus: 201,
 		Summary: "The transport company's news", Errors: []int{404, 422},
 	}, s.callback)
-	httpapi.Register(a, httpapi.Operation{
+	httpapi.Register(a, auth.For(auth.Service, auth.Operator), httpapi.Operation{
 		Method: http.MethodPost, Path: "/v1/deliveries/{id}/ask", OperationID: "ask-transport-company", Tags: tags, DefaultStatus: 202,
 		Summary: "Ask the transport company now", Errors: []int{404},
 	}, s.ask)
-	httpapi.Register(a, httpapi.Operation{
+	httpapi.Register(a, auth.For(auth.Operator), httpapi.Operation{
 		Method: http.MethodPost, Path: "/v1/deliveries/{id}/retry/{name}", OperationID: "retry-delivery", Tags: tags, DefaultStatus: 202,
 		Summary: "Take parked work up again", Errors: []int{404},
 	}, func(ctx context.Context, in *retryInput) (*struct{}, error) {
 		return nil, s.deliveries.Unpark(ctx, in.ID, in.Name)
 	})
-	httpapi.Register(a, httpapi.Operation{
+	httpapi.Register(a, auth.For(auth.Courier, auth.Operator), httpapi.Operation{
 		Method: http.MethodGet, Path: "/v1/deliveries/{id}", OperationID: "get-delivery", Tags: tags,
 		Summary: "Get a delivery", Errors: []int{404},
 	}, s.get)

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/tiffin-food/tiffin/internal/auth"
 	"github.com/tiffin-food/tiffin/internal/durable"
 	"github.com/tiffin-food/tiffin/internal/httpapi"
 	"github.com/tiffin-food/tiffin/internal/kitchen"
@@ -100,40 +101,40 @@ type retryInput struct {
 // Routes registers the service's HTTP side.
 func (s *Service) Routes(a *httpapi.API) {
 	tags := []string{"kitchen"}
-	httpapi.Register(a, httpapi.Operation{
+	httpapi.Register(a, auth.For(auth.Service), httpapi.Operation{
 		Method: http.MethodPost, Path: "/v1/kitchen", OperationID: "request-cooking", Tags: tags, DefaultStatus: 202,
 		Summary: "Have an order cooked", Description: "An order is cooked once, however often this is asked.", Errors: []int{409, 422},
 	}, s.request)
-	httpapi.Register(a, httpapi.Operation{
+	httpapi.Register(a, auth.For(auth.Service), httpapi.Operation{
 		Method: http.MethodPost, Path: "/v1/kitchen/release", OperationID: "release-kitchen", Tags: tags, DefaultStatus: 202,
 		Summary: "Stop cooking for an order that ended, or never begin", Errors: []int{409, 422},
 	}, s.release)
-	httpapi.Register(a, httpapi.Operation{
+	httpapi.Register(a, auth.For(auth.Partner, auth.Service), httpapi.Operation{
 		Method: http.MethodPost, Path: "/v1/kitchen/callback", OperationID: "kitchen-callback", Tags: tags, DefaultStatus: 201,
 		Summary: "The restaurant's news", Errors: []int{404, 422},
 	}, s.callback)
-	httpapi.Register(a, httpapi.Operation{
+	httpapi.Register(a, auth.For(auth.Service, auth.Operator), httpapi.Operation{
 		Method: http.MethodPost, Path: "/v1/kitchen/{id}/ask", OperationID: "ask-restaurant", Tags: tags, DefaultStatus: 202,
 		Summary: "Ask the restaurant now", Errors: []int{404},
 	}, s.ask)
-	httpapi.Register(a, httpapi.Operation{
+	httpapi.Register(a, auth.For(auth.Operator), httpapi.Operation{
 		Method: http.MethodPost, Path: "/v1/kitchen/{id}/retry/{name}", OperationID: "retry-ticket", Tags: tags, DefaultStatus: 202,
 		Summary: "Take parked work up again", Errors: []int{404},
 	}, func(ctx context.Context, in *retryInput) (*struct{}, error) {
 		return nil, s.tickets.Unpark(ctx, in.ID, in.Name)
 	})
-	httpapi.Register(a, httpapi.Operation{
+	httpapi.Register(a, auth.For(auth.Kitchen, auth.Operator), httpapi.Operation{
 		Method: http.MethodGet, Path: "/v1/kitchen/{id}", OperationID: "get-ticket", Tags: tags, Summary: "Get a ticket", Errors: []int{404},
 	}, s.get)
 
 	tags = []string{"restaurants"}
-	httpapi.Register(a, httpapi.Operation{
+	httpapi.Register(a, auth.Everyone, httpapi.Operation{
 		Method: http.MethodGet, Path: "/v1/restaurants", OperationID: "list-restaurants", Tags: tags, Summary: "List restaurants",
 	}, s.list)
-	httpapi.Register(a, httpapi.Operation{
+	httpapi.Register(a, auth.Everyone, httpapi.Operation{
 		Method: http.MethodGet, Path: "/v1/restaurants/{id}/menu", OperationID: "get-menu", Tags: tags, Summary: "Get a menu", Errors: []int{404},
 	}, s.menu)
-	httpapi.Register(a, httpapi.Operation{
+	httpapi.Register(a, auth.For(auth.Kitchen, auth.Operator), httpapi.Operation{
 		Method: http.MethodPut, Path: "/v1/restaurants/{id}", OperationID: "put-restaurant", Tags: tags, DefaultStatus: 204,
 		Summary: "Add a restaurant, or replace its card and menu", Errors: []int{422},
 	}, s.put)

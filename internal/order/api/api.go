@@ -11,6 +11,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/tiffin-food/tiffin/internal/auth"
 	"github.com/tiffin-food/tiffin/internal/broker"
 	"github.com/tiffin-food/tiffin/internal/durable"
 	"github.com/tiffin-food/tiffin/internal/httpapi"
@@ -180,32 +181,32 @@ type Story struct {
 // Routes registers the service's HTTP side.
 func (s *Service) Routes(a *httpapi.API) {
 	tags := []string{"orders"}
-	httpapi.Register(a, httpapi.Operation{
+	httpapi.Register(a, auth.For(auth.Customer, auth.Operator, auth.Service), httpapi.Operation{
 		Method: http.MethodPost, Path: "/v1/orders", OperationID: "place-order", Tags: tags, DefaultStatus: 202,
 		Summary: "Place an order", Description: "The prices are the restaurant's. 202 means the order will be delivered, or cancelled and given back.",
 		Errors: []int{422, 503},
 	}, s.place)
-	httpapi.Register(a, httpapi.Operation{
+	httpapi.Register(a, auth.For(auth.Customer, auth.Operator, auth.Service), httpapi.Operation{
 		Method: http.MethodGet, Path: "/v1/orders", OperationID: "list-orders", Tags: tags, Summary: "List orders, newest first",
 	}, s.list)
-	httpapi.Register(a, httpapi.Operation{
+	httpapi.Register(a, auth.For(auth.Customer, auth.Operator, auth.Service), httpapi.Operation{
 		Method: http.MethodGet, Path: "/v1/orders/{id}", OperationID: "get-order", Tags: tags, Summary: "Get an order", Errors: []int{404},
 		Responses: map[string]*huma.Response{"304": {Description: http.StatusText(http.StatusNotModified)}}, // not an error: it has no body
 	}, s.get)
-	httpapi.Register(a, httpapi.Operation{
+	httpapi.Register(a, auth.For(auth.Customer, auth.Operator, auth.Service), httpapi.Operation{
 		Method: http.MethodPost, Path: "/v1/orders/{id}/cancel", OperationID: "cancel-order", Tags: tags, DefaultStatus: 202,
 		Summary: "Cancel an order", Description: "Until a driver is committed. 202 with cancel_requested where the transport company has not answered within 2 s.",
 		Errors: []int{404, 409},
 	}, s.cancel)
-	httpapi.Register(a, httpapi.Operation{
+	httpapi.Register(a, auth.For(auth.Customer, auth.Operator, auth.Service), httpapi.Operation{
 		Method: http.MethodDelete, Path: "/v1/orders/{id}", OperationID: "delete-order", Tags: tags, DefaultStatus: 204,
 		Summary: "Delete a finished order", Errors: []int{404, 409},
 	}, s.delete)
-	httpapi.Register(a, httpapi.Operation{
+	httpapi.Register(a, auth.For(auth.Operator), httpapi.Operation{
 		Method: http.MethodGet, Path: "/v1/orders/{id}/story", OperationID: "order-story", Tags: tags,
 		Summary: "What happened to an order, and what is still to be done", Errors: []int{404},
 	}, s.story)
-	httpapi.Register(a, httpapi.Operation{
+	httpapi.Register(a, auth.For(auth.Operator), httpapi.Operation{
 		Method: http.MethodPost, Path: "/v1/orders/{id}/retry/{name}", OperationID: "retry-parked", Tags: tags, DefaultStatus: 202,
 		Summary: "Take parked work up again", Errors: []int{404},
 	}, s.retry)

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/tiffin-food/tiffin/internal/auth"
 	"github.com/tiffin-food/tiffin/internal/httpapi"
 	"github.com/tiffin-food/tiffin/internal/order"
 	"github.com/tiffin-food/tiffin/internal/wire"
@@ -26,7 +27,7 @@ func (s *Service) events(a *httpapi.API) {
 		ID   string `path:"id" format:"uuid"`
 		Last string `header:"Last-Event-ID"`
 	}
-	httpapi.RegisterStream[input, StatusEvent](a, httpapi.Operation{
+	httpapi.RegisterStream[input, StatusEvent](a, auth.For(auth.Customer, auth.Operator, auth.Service), httpapi.Operation{
 		Method: http.MethodGet, Path: "/v1/orders/{id}/events", OperationID: "watch-order", Tags: []string{"orders"},
 		Summary: "Follow an order", Errors: []int{404},
 	}, func(ctx context.Context, in *input) (func(context.Context, *httpapi.Events), error) {

@@ -16,6 +16,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/tiffin-food/tiffin/internal/auth"
 	"github.com/tiffin-food/tiffin/internal/broker"
 	"github.com/tiffin-food/tiffin/internal/broker/local"
 	"github.com/tiffin-food/tiffin/internal/cache"
@@ -202,7 +203,7 @@ func inShop(t *testing.T, features durable.Features, copies bool, change func(*o
 				t.Fatal(err)
 			}
 		}
-		a := httpapi.New(httpapi.Options{Name: "OrderService", Version: "test"})
+		a := httpapi.New(httpapi.Options{Name: "OrderService", Version: "test", Authenticate: auth.Trusting})
 		service.Routes(a)
 		transport := httpapi.NewLocal(nil)
 		transport.Handle("order", a)

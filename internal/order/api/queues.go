@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tiffin-food/tiffin/internal/auth"
 	"github.com/tiffin-food/tiffin/internal/broker"
 	"github.com/tiffin-food/tiffin/internal/durable"
 	"github.com/tiffin-food/tiffin/internal/httpapi"
@@ -63,13 +64,13 @@ func (s *Service) queues(a *httpapi.API) {
 		}
 	)
 	tags := []string{"queues"}
-	httpapi.Register(a, httpapi.Operation{
+	httpapi.Register(a, auth.For(auth.Operator), httpapi.Operation{
 		Method: http.MethodGet, Path: "/v1/queues", OperationID: "list-queues", Tags: tags, Summary: "How the queues stand",
 	}, func(ctx context.Context, _ *struct{}) (*queuesOutput, error) {
 		states, err := s.opt.Broker.Queues(ctx, QueueNames...)
 		return &queuesOutput{append([]broker.QueueState{}, states...)}, away(err)
 	})
-	httpapi.Register(a, httpapi.Operation{
+	httpapi.Register(a, auth.For(auth.Operator), httpapi.Operation{
 		Method: http.MethodPost, Path: "/v1/queues/{queue}/messages", OperationID: "send-message", Tags: tags, DefaultStatus: 202,
 		Summary: "Put a message into a queue", Errors: []int{404},
 	}, func(ctx context.Context, in *sendInput) (*struct{}, error) {
@@ -78,7 +79,7 @@ func (s *Service) queues(a *httpapi.API) {
 		}
 		return nil, away(s.opt.Broker.Publish(ctx, broker.Message{ID: in.ID, Key: in.Queue, Time: s.opt.Shell.Clock.Now(), Body: in.Body}))
 	})
-	httpapi.Register(a, httpapi.Operation{
+	httpapi.Register(a, auth.For(auth.Operator), httpapi.Operation{
 		Method: http.MethodGet, Path: "/v1/dead-letters", OperationID: "list-dead-letters", Tags: tags,
 		Summary: "List messages that could not be applied, the latest first",
 	}, func(ctx context.Context, in *listInput) (*listOutput, error) {
@@ -95,7 +96,7 @@ func (s *Service) queues(a *httpapi.API) {
 		}
 		return out, nil
 	})
-	httpapi.Register(a, httpapi.Operation{
+	httpapi.Register(a, auth.For(auth.Operator), httpapi.Operation{
 		Method: http.MethodPost, Path: "/v1/dead-letters/{id}/requeue", OperationID: "requeue-dead-letter", Tags: tags, DefaultStatus: 202,
 		Summary: "Put a message into its queue again", Errors: []int{404},
 	}, func(ctx context.Context, in *idInput) (*struct{}, error) {
@@ -105,7 +106,7 @@ func (s *Service) queues(a *httpapi.API) {
 		}
 		return nil, away(err)
 	})
-	httpapi.RegisterStream[tailInput, Event](a, httpapi.Operation{
+	httpapi.RegisterStream[tailInput, Event](a, auth.For(auth.Operator), httpapi.Operation{
 		Method: http.MethodGet, Path: "/v1/events", OperationID: "tail-events", Tags: tags,
 		Summary: "Follow the domain events, from now on",
 	}, func(ctx context.Context, in *tailInput) (func(context.Context, *httpapi.Events), error) {

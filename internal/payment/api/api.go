@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tiffin-food/tiffin/internal/auth"
 	"github.com/tiffin-food/tiffin/internal/durable"
 	"github.com/tiffin-food/tiffin/internal/httpapi"
 	"github.com/tiffin-food/tiffin/internal/payment"
@@ -74,29 +75,29 @@ type retryInput struct {
 // Routes registers the service's HTTP side.
 func (s *Service) Routes(a *httpapi.API) {
 	tags := []string{"payments"}
-	httpapi.Register(a, httpapi.Operation{
+	httpapi.Register(a, auth.For(auth.Service), httpapi.Operation{
 		Method: http.MethodPost, Path: "/v1/payments", OperationID: "request-payment", Tags: tags, DefaultStatus: 202,
 		Summary: "Charge for an order", Description: "An order is charged once, however often this is asked.", Errors: []int{422},
 	}, s.request)
-	httpapi.Register(a, httpapi.Operation{
+	httpapi.Register(a, auth.For(auth.Service), httpapi.Operation{
 		Method: http.MethodPost, Path: "/v1/payments/reimburse", OperationID: "reimburse", Tags: tags, DefaultStatus: 202,
 		Summary: "Give an order's money back", Description: "What was charged is given back, once.", Errors: []int{404, 409, 422},
 	}, s.reimburse)
-	httpapi.Register(a, httpapi.Operation{
+	httpapi.Register(a, auth.For(auth.Partner, auth.Service), httpapi.Operation{
 		Method: http.MethodPost, Path: "/v1/payments/callback", OperationID: "payment-callback", Tags: tags, DefaultStatus: 201,
 		Summary: "The card company's answer", Errors: []int{404, 422},
 	}, s.callback)
-	httpapi.Register(a, httpapi.Operation{
+	httpapi.Register(a, auth.For(auth.Service, auth.Operator), httpapi.Operation{
 		Method: http.MethodPost, Path: "/v1/payments/{id}/ask", OperationID: "ask-card-company", Tags: tags, DefaultStatus: 202,
 		Summary: "Ask the card company now", Errors: []int{404},
 	}, s.ask)
-	httpapi.Register(a, httpapi.Operation{
+	httpapi.Register(a, auth.For(auth.Operator), httpapi.Operation{
 		Method: http.MethodPost, Path: "/v1/payments/{id}/retry/{name}", OperationID: "retry-payment", Tags: tags, DefaultStatus: 202,
 		Summary: "Take parked work up again", Errors: []int{404},
 	}, func(ctx context.Context, in *retryInput) (*struct{}, error) {
 		return nil, s.payments.Unpark(ctx, in.ID, in.Name)
 	})
-	httpapi.Register(a, httpapi.Operation{
+	httpapi.Register(a, auth.For(auth.Operator), httpapi.Operation{
 		Method: http.MethodGet, Path: "/v1/payments/{id}", OperationID: "get-payment", Tags: tags,
 		Summary: "Get an order's payment", Errors: []int{404},
 	}, s.get)
