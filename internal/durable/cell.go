@@ -16,6 +16,7 @@ import (
 // disk.
 type Cell[S any] struct {
 	machine Machine[S]
+	owned   Owned[S] // the machine, where records are somebody's; else nil
 	terms   Terms
 	id      string
 
@@ -66,7 +67,8 @@ type turn struct {
 
 // NewCell is the bookkeeping of the record id. Nothing is known of it yet.
 func NewCell[S any](m Machine[S], terms Terms, id string) *Cell[S] {
-	return &Cell[S]{machine: m, terms: terms, id: id, flying: map[string]bool{}}
+	owned, _ := m.(Owned[S])
+	return &Cell[S]{machine: m, owned: owned, terms: terms, id: id, flying: map[string]bool{}}
 }
 
 // ID is the record's.
@@ -160,6 +162,9 @@ func (c *Cell[S]) Next(now time.Time) Act {
 
 func (c *Cell[S]) save() Act {
 	c.covered = len(c.queue)
+	if c.owned != nil {
+		c.next.Party = c.owned.Party(c.after)
+	}
 	if planted.Is(planted.TimerNotPersisted) {
 		return Act{Kind: ActSave, Record: withoutTimers(c.next)}
 	}
@@ -267,7 +272,7 @@ func (c *Cell[S]) step(now time.Time) (save bool) {
 	}
 	c.begin(now)
 	if !c.loaded {
-		c.next = Record{ID: c.id, Key: t.key, Version: 1, Created: now, Updated: now}
+		c.next = Record{ID: c.id, Key: t.key, Trace: t.event.Trace, Version: 1, Created: now, Updated: now}
 	}
 	if t.effect == "" && t.event.ID != "" {
 		seen := c.next.Seen
@@ -276,7 +281,7 @@ func (c *Cell[S]) step(now time.Time) (save bool) {
 		}
 		c.next.Seen = append(seen[:len(seen):len(seen)], Seen{ID: t.event.ID, Hash: fingerprint(t.event)})
 	}
-	if err = c.next.owe(t.effect, effects, now); err == nil {
+	if err = c.next.owe(t.effect, effects, t.event.Trace, now); err == nil {
 		if c.next.State, err = c.machine.Append(nil, after); err != nil {
 			err = fmt.Errorf("encoding record %s: %w", c.id, err)
 		}

@@ -29,6 +29,10 @@ type Machine[S any] interface {
 	Decode([]byte) (S, error)
 }
 
+// Owned is a machine whose records are somebody's. Party, pure as Step is, names whose by the state, empty where
+// nobody's; every write of a record has it.
+type Owned[S any] interface{ Party(S) string }
+
 // ErrIgnored is what a Step returns when an event changes nothing.
 var ErrIgnored = errors.New("nothing to do")
 
@@ -46,6 +50,7 @@ type Event struct {
 	// must not be.
 	Value any
 	Hash  string // what tells events of one ID apart; drawn from Type and Body where empty
+	Trace string // the W3C traceparent of whoever brings it; it is no part of Hash and means nothing to a core
 }
 
 // Into gives the event's body to the pointer v.

@@ -43,7 +43,7 @@ func (c *Cell[S]) send(now time.Time) (Act, bool) {
 			return Act{}, true
 		}
 		if o.Kind == KindTimer {
-			c.queue = append(c.queue, turn{effect: o.ID, event: Event{ID: o.ID, Type: o.Name + Due, At: now}})
+			c.queue = append(c.queue, turn{effect: o.ID, event: Event{ID: o.ID, Type: o.Name + Due, At: now, Trace: o.Trace}})
 			return Act{}, true
 		}
 		if planted.Is(planted.OutboxRemovedBeforeConfirm) && o.Kind == KindMessage {
@@ -165,7 +165,7 @@ func (c *Cell[S]) Sent(id string, out Outcome) {
 // outcome turns what became of an effect into the turn's event; false where there is none for the core: it is to
 // be tried again, or it was a message that the broker took.
 func (c *Cell[S]) outcome(t *turn, o Owed, now time.Time) bool {
-	t.event = Event{ID: o.ID, At: now}
+	t.event = Event{ID: o.ID, At: now, Trace: o.Trace}
 	switch {
 	case t.out.Verdict == Accepted && o.Kind == KindMessage: // the broker has it: no core needs to know
 		c.published(o.ID, now)

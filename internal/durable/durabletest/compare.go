@@ -21,6 +21,8 @@ func differ(got, want durable.Record) error {
 	for _, f := range []field{
 		{"ID", got.ID, want.ID, got.ID == want.ID},
 		{"Key", got.Key, want.Key, got.Key == want.Key},
+		{"Party", got.Party, want.Party, got.Party == want.Party},
+		{"Trace", got.Trace, want.Trace, got.Trace == want.Trace},
 		{"Version", got.Version, want.Version, got.Version == want.Version},
 		when("Created", got.Created, want.Created),
 		when("Updated", got.Updated, want.Updated),
@@ -42,7 +44,7 @@ func differ(got, want durable.Record) error {
 func sameOwed(a, b durable.Owed) bool {
 	return a.Name == b.Name && a.Kind == b.Kind && a.To == b.To && a.Op == b.Op && bytes.Equal(a.Body, b.Body) &&
 		a.Due.Equal(b.Due) && a.GiveUp.Equal(b.GiveUp) &&
-		a.ID == b.ID && a.Attempt == b.Attempt && a.Parked == b.Parked && a.Last == b.Last
+		a.ID == b.ID && a.Attempt == b.Attempt && a.Parked == b.Parked && a.Last == b.Last && a.Trace == b.Trace
 }
 
 // differAll compares in order.
@@ -50,8 +52,8 @@ func differAll(got, want []durable.Record) error {
 	if len(got) != len(want) {
 		return fmt.Errorf("got records %q, want %q", ids(got), ids(want))
 	}
-	for i := range got {
-		if err := differ(got[i], want[i]); err != nil {
+	for i, w := range want {
+		if err := differ(got[i], w); err != nil {
 			return fmt.Errorf("at %d of %q: %w", i, ids(want), err)
 		}
 	}
