@@ -15,6 +15,10 @@ GOLANGCI_VERSION := v2.15.0
 CACHE    := $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/tiffin/tools
 GOLANGCI  = $(CACHE)/golangci-lint-$(GOLANGCI_VERSION)-$(shell $(GO) env GOVERSION)/golangci-lint
 
+GOVULN_VERSION := v1.9.0
+GOVULNCHECK     = $(CACHE)/govulncheck-$(GOVULN_VERSION)-$(shell $(GO) env GOVERSION)/govulncheck
+VULNDB         ?= https://vuln.go.dev
+
 # Packages too slow under the race detector to run there: SQLite is C translated to Go, and a world of the
 # simulation has one goroutine; MongoDB's suite waits for its stand-in. e2e kills processes, which are not built for it.
 NO_RACE := /durable/sqlite$$|/durable/mongo$$|/sim$$|/verify$$|/house|/e2e$$
@@ -150,6 +154,24 @@ golangci:
 	fi; \
 	[ -x "$$tool" ] || exit 0; \
 	echo "golangci-lint run"; GOMEMLIMIT=3GiB "$$tool" run ./...
+
+.PHONY: sbom
+sbom: build ## List what bin/tiffin is made of, as CycloneDX: bin/tiffin.cdx.json
+	@$(GO) run ./internal/house/sbom bin/tiffin '$(VERSION)' bin/tiffin.cdx.json
+	@echo "bin/tiffin.cdx.json"
+
+# Known vulnerabilities that the program can reach. The database is asked for first: where it cannot be reached nothing
+# was checked, and that is said, not taken for a pass or a failure.
+.PHONY: vuln
+vuln: ## Look for known vulnerabilities in what the program calls (needs vuln.go.dev)
+	@tool='$(GOVULNCHECK)'; \
+	if ! $(GO) run ./internal/house/reach '$(VULNDB)/index/db.json'; then \
+		echo "make: $(VULNDB) cannot be reached: KNOWN VULNERABILITIES WERE NOT LOOKED FOR" >&2; exit 0; fi; \
+	if [ ! -x "$$tool" ]; then \
+		echo "building govulncheck $(GOVULN_VERSION), once"; \
+		GOFLAGS= GOBIN="$$(dirname "$$tool")" $(GO) install golang.org/x/vuln/cmd/govulncheck@$(GOVULN_VERSION) || exit 1; \
+	fi; \
+	echo "govulncheck"; "$$tool" -db '$(VULNDB)' ./...
 
 .PHONY: clean
 clean: ## Remove what was built; data/ stays

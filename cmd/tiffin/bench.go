@@ -11,6 +11,7 @@ import (
 )
 
 type benchCmd struct {
+	credential
 	Rate        float64       `help:"Orders per second, arriving whether the system keeps up or not." default:"500"`
 	Duration    time.Duration `help:"How long is measured." default:"20s"`
 	Warmup      time.Duration `help:"How long the load runs before." default:"3s"`
@@ -39,8 +40,12 @@ func (c *benchCmd) Run(e *env) error {
 		}
 		defer pprof.StopCPUProfile()
 	}
+	token, err := c.text()
+	if err != nil {
+		return err
+	}
 	r, err := app.Bench(e.ctx, app.BenchConfig{
-		Engines: c.Engines, URL: c.URL, Rate: c.Rate, Duration: c.Duration, Warmup: c.Warmup, Data: c.Data, Log: e.log, Version: version, Progress: progress,
+		Engines: c.Engines, URL: c.URL, Token: token, Rate: c.Rate, Duration: c.Duration, Warmup: c.Warmup, Data: c.Data, Log: e.log, Version: version, Progress: progress,
 	})
 	if progress != nil {
 		_, _ = fmt.Fprint(e.err, "\r\033[K")

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -14,11 +15,40 @@ import (
 
 // remote are the flags of everything that talks to a running system.
 type remote struct {
+	credential
 	URL  string `help:"The system's gateway." default:"http://127.0.0.1:8080"`
 	JSON bool   `help:"Print JSON for a script." name:"json"`
 }
 
-func (r remote) client() (*client.Client, error) { return client.New(r.URL, nil) }
+func (r remote) client() (*client.Client, error) {
+	c, err := client.New(r.URL, nil)
+	if err != nil {
+		return nil, err
+	}
+	text, err := r.text()
+	return c.As(text), err
+}
+
+// credential are the flags that say who asks.
+type credential struct {
+	Token     string `help:"An API key or an access token to show the gateway; or have it in a file, as TIFFIN_TOKEN_FILE."`
+	TokenFile string `help:"File of an API key, where no token is given; tiffin up writes that of its operator here." default:"data/operator.key"`
+}
+
+// text is what is shown: nothing where there is no file, for a system may be open.
+func (c credential) text() (string, error) {
+	if c.Token != "" {
+		return c.Token, nil
+	}
+	b, err := os.ReadFile(c.TokenFile)
+	if errors.Is(err, os.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("token-file: %w", err)
+	}
+	return strings.TrimSpace(string(b)), nil
+}
 
 type orderCmd struct {
 	Place  placeCmd  `cmd:"" help:"Place an order."`

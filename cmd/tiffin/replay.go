@@ -13,6 +13,7 @@ import (
 )
 
 type replayCmd struct {
+	credential
 	Dir   string  `arg:"" help:"The day: a folder with orders.txt, restaurants.txt, couriers.txt and instance_parameters.txt." type:"existingdir"`
 	URL   string  `help:"Run it against this system, at its pace and with its couriers, instead of one of its own." env:"-"`
 	Speed float64 `help:"With --url: how fast that system's clock runs." default:"1"`
@@ -32,8 +33,12 @@ func (c *replayCmd) Run(e *env) error {
 			_ = bar.Set(settled)
 		}
 	}
+	token, err := c.text()
+	if err != nil {
+		return err
+	}
 	r, err := app.Replay(e.ctx, app.ReplayConfig{
-		Dir: c.Dir, URL: c.URL, Speed: c.Speed, Data: c.Data, Log: e.log, Version: version, Progress: progress,
+		Dir: c.Dir, URL: c.URL, Token: token, Speed: c.Speed, Data: c.Data, Log: e.log, Version: version, Progress: progress,
 	})
 	if err != nil {
 		return err

@@ -39,6 +39,8 @@ type System struct {
 	log      *slog.Logger
 	dbs      *databases
 	owner    string
+	self     auth.Key // the process itself, as an operator at its own gateway
+	token    string
 	ids      *id.Source
 	local    *httpapi.Local
 	outer    *httpapi.Local // to the companies
@@ -127,6 +129,9 @@ func New(ctx context.Context, cfg Config, names ...string) (_ *System, err error
 	}
 	s.ids = id.NewSource(s.Clock.Now, rand.Reader)
 	s.owner = s.ids.New()
+	if s.self, s.token, err = auth.NewKey(rand.Reader, "this process", []auth.Scope{"operator"}, time.Time{}); err != nil {
+		return nil, err
+	}
 	if err := s.connect(ctx); err != nil {
 		return nil, err
 	}
@@ -325,6 +330,9 @@ func (s *System) disconnect(ctx context.Context) error {
 // Now is the system's time.
 func (s *System) Now() time.Time { return s.Clock.Now() }
 
+// Token is a key with which whoever holds the System is an operator at its gateway, as long as the process runs.
+func (s *System) Token() string { return s.token }
+
 // NewID makes an id.
 func (s *System) NewID() string { return s.ids.New() }
 
@@ -343,8 +351,11 @@ func (s *System) door() error {
 	s.Gateway, s.apis[Gateway] = g, g.API
 	s.local.Handle(Gateway, g)
 	c, err := client.New("http://"+Gateway, s.local)
-	s.Client = c
-	return err
+	if err != nil {
+		return err
+	}
+	s.Client = c.As(s.token)
+	return nil
 }
 
 // keyed shows the services of this process our key.

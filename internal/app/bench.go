@@ -22,6 +22,7 @@ import (
 type BenchConfig struct {
 	Engines
 	URL              string // a running system's gateway; empty: a system of its own, in this process
+	Token            string // shown to that system
 	Rate             float64
 	Duration, Warmup time.Duration
 	Data             string // empty: a temporary folder
@@ -77,7 +78,7 @@ func Bench(ctx context.Context, cfg BenchConfig) (result BenchResult, err error)
 		return result, err
 	}
 	mine, theirs := sys.stats(), sys.partners.db.Stats()
-	result.Result, err = bench.Run(ctx, cfg.options("http://"+ln.Addr().String(), &settled))
+	result.Result, err = bench.Run(ctx, cfg.options("http://"+ln.Addr().String(), sys.Token(), &settled))
 	if err != nil {
 		return result, err
 	}
@@ -101,6 +102,7 @@ func benchThere(ctx context.Context, cfg BenchConfig) (result BenchResult, err e
 	if err != nil {
 		return result, err
 	}
+	api = api.As(cfg.Token)
 	var settled tally
 	tail, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
@@ -116,7 +118,7 @@ func benchThere(ctx context.Context, cfg BenchConfig) (result BenchResult, err e
 		stop()
 		return result, err
 	}
-	result.Result, err = bench.Run(ctx, cfg.options(cfg.URL, &settled))
+	result.Result, err = bench.Run(ctx, cfg.options(cfg.URL, cfg.Token, &settled))
 	stop()
 	if tailed := <-ended; err == nil && !errors.Is(tailed, context.Canceled) {
 		err = tailed
@@ -125,10 +127,10 @@ func benchThere(ctx context.Context, cfg BenchConfig) (result BenchResult, err e
 	return result, err
 }
 
-func (cfg BenchConfig) options(url string, settled *tally) bench.Options {
+func (cfg BenchConfig) options(url, token string, settled *tally) bench.Options {
 	demo := dataset.Demo()
 	return bench.Options{
-		URL: url, Rate: cfg.Rate, Duration: cfg.Duration, Warmup: cfg.Warmup,
+		URL: url, Token: token, Rate: cfg.Rate, Duration: cfg.Duration, Warmup: cfg.Warmup,
 		Order:    client.Order{CustomerID: demo.Customers[0].ID, Items: []wire.Item{{Product: demo.Restaurants[0].Items[0].Product, Quantity: 1}}},
 		Settled:  settled.count,
 		Progress: cfg.Progress,

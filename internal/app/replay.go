@@ -18,6 +18,7 @@ import (
 type ReplayConfig struct {
 	Dir      string
 	URL      string  // a running system; empty: one of its own under the virtual clock
+	Token    string  // shown to that system
 	Speed    float64 // the running system's
 	Data     string  // where the system of its own keeps its data; empty: nowhere
 	Version  string
@@ -89,6 +90,7 @@ func replayThere(ctx context.Context, cfg ReplayConfig, day mdrp.Day) (replay.Re
 	if err != nil {
 		return replay.Result{}, err
 	}
+	c = c.As(cfg.Token)
 	pace, err := clock.New(time.Now(), cfg.Speed)
 	if err != nil {
 		return replay.Result{}, err

@@ -18,7 +18,15 @@ type Access struct {
 var Everyone = Access{everyone: true}
 
 // For is for callers with one of the roles.
-func For(roles ...Role) Access { return Access{roles: roles} }
+func For(roles ...Role) Access {
+	a := Access{}
+	for _, r := range Roles { // in their order, however they were named
+		if slices.Contains(roles, r) {
+			a.roles = append(a.roles, r)
+		}
+	}
+	return a
+}
 
 // Roles are those it is for; none where it is for everyone.
 func (a Access) Roles() []Role { return slices.Clone(a.roles) }

@@ -22,6 +22,7 @@ import (
 // Options say what load is put on.
 type Options struct {
 	URL      string
+	Token    string  // shown to the gateway
 	Rate     float64 // orders per second
 	Duration time.Duration
 	Warmup   time.Duration // before anything is measured
@@ -88,6 +89,7 @@ func Run(ctx context.Context, opt Options) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	api = api.As(opt.Token)
 	l := &load{Options: opt, api: api, latency: hdrhistogram.New(1, int64(time.Minute/time.Microsecond), 3)}
 	before := opt.Settled()
 	if err := l.phase(ctx, opt.Warmup, false); err != nil {

@@ -18,8 +18,9 @@ import (
 
 // Client is a caller of one system. Safe for concurrent use.
 type Client struct {
-	base string
-	http *http.Client
+	base       string
+	http       *http.Client
+	credential string
 }
 
 // New makes a client of the system at base, an absolute URL. transport nil is TCP.
@@ -28,7 +29,24 @@ func New(base string, transport http.RoundTripper) (*Client, error) {
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, fmt.Errorf("url: %q is not valid; expected one such as http://127.0.0.1:8080", base)
 	}
-	return &Client{base: strings.TrimSuffix(base, "/"), http: &http.Client{Transport: transport}}, nil
+	return &Client{base: strings.TrimSuffix(base, "/"), http: &http.Client{
+		Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}, nil
+}
+
+// As is the client of whoever has the credential: an access token or an API key. It is shown to no other host, for
+// redirects are not followed.
+func (c *Client) As(credential string) *Client {
+	as := *c
+	as.credential = strings.TrimSpace(credential)
+	return &as
+}
+
+// show puts the credential into a request.
+func (c *Client) show(r *http.Request) {
+	if c.credential != "" {
+		r.Header.Set("Authorization", "Bearer "+c.credential)
+	}
 }
 
 // Error is an answer other than 2xx.
@@ -61,6 +79,7 @@ func (c *Client) Do(ctx context.Context, method, path, idempotencyKey string, in
 	if idempotencyKey != "" {
 		req.Header.Set("Idempotency-Key", idempotencyKey)
 	}
+	c.show(req)
 	res, err := c.http.Do(req)
 	if err != nil {
 		return nil, explain(c.base, err)

@@ -25,6 +25,7 @@ func (c *Client) events(ctx context.Context, path string, last *string, opened f
 	if last != nil && *last != "" {
 		req.Header.Set("Last-Event-ID", *last)
 	}
+	c.show(req)
 	res, err := c.http.Do(req)
 	if err != nil {
 		return explain(c.base, err)

@@ -57,9 +57,7 @@ func (o outside) do(ctx context.Context, method, url string, body any, headers .
 	if in != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	for i := 0; i < len(headers); i += 2 {
-		req.Header.Set(headers[i], headers[i+1])
-	}
+	setAll(req.Header, headers)
 	res, err := o.http.Do(req)
 	if err != nil {
 		return answer{}, err
@@ -68,6 +66,13 @@ func (o outside) do(ctx context.Context, method, url string, body any, headers .
 	a := answer{status: res.StatusCode, header: res.Header}
 	a.body, err = io.ReadAll(res.Body)
 	return a, err
+}
+
+// setAll sets headers that come in pairs of name and value.
+func setAll(h http.Header, pairs []string) {
+	for i := 0; i < len(pairs); i += 2 {
+		h.Set(pairs[i], pairs[i+1])
+	}
 }
 
 // event is one event of an order's stream.

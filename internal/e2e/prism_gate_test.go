@@ -117,7 +117,7 @@ func (g *gate) drive(status int, a ask, v verdict) answer {
 	if a.query != "" {
 		path += "?" + a.query
 	}
-	got, err := g.w.do(g.w.ctx, method, g.address()+path, a.body, a.headers...)
+	got, err := g.w.do(g.w.ctx, method, g.address()+path, a.body, append(inside[:len(inside):len(inside)], a.headers...)...)
 	if err != nil {
 		g.t.Fatalf("%s: %v", a.op, err)
 	}

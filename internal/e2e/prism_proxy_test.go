@@ -31,7 +31,7 @@ func TestPrismProxies(t *testing.T) {
 
 	tail := make(chan answer, 1)
 	go func() {
-		a, err := w.do(w.ctx, http.MethodGet, order.address()+"/v1/events?topic=order.%23", nil)
+		a, err := w.do(w.ctx, http.MethodGet, order.address()+"/v1/events?topic=order.%23", nil, inside...)
 		if err != nil {
 			t.Error(err)
 		}

@@ -90,7 +90,7 @@ func TestPrismMocks(t *testing.T) {
 			Items:    []wire.Item{{Product: "Lasagna", Quantity: 2}},
 			Metadata: wire.Metadata{Receiver: "PaymentService", OrderID: id, CustomerID: ada},
 		}
-		if a, err := w.do(w.ctx, http.MethodPost, server.URL+"/v1/payments", body); err != nil || a.status != 202 {
+		if a, err := w.do(w.ctx, http.MethodPost, server.URL+"/v1/payments", body, inside...); err != nil || a.status != 202 {
 			t.Fatal(a, err)
 		}
 		w.pass(time.Minute)

@@ -161,6 +161,7 @@ func TestContractOriginal(t *testing.T) {
 		t.Helper()
 		req := httptest.NewRequestWithContext(w.ctx, method, path, strings.NewReader(body))
 		req.Header.Set("Content-Type", "application/json")
+		setAll(req.Header, inside)
 		res := httptest.NewRecorder()
 		w.sys.API(service).ServeHTTP(res, req)
 		a := answer{res.Code, res.Header(), res.Body.Bytes()}
@@ -274,7 +275,9 @@ func TestContractOriginal(t *testing.T) {
 func (w *town) told(t *testing.T, service, path string) []byte {
 	t.Helper()
 	res := httptest.NewRecorder()
-	w.sys.API(service).ServeHTTP(res, httptest.NewRequestWithContext(w.ctx, http.MethodGet, path, nil))
+	req := httptest.NewRequestWithContext(w.ctx, http.MethodGet, path, nil)
+	setAll(req.Header, inside)
+	w.sys.API(service).ServeHTTP(res, req)
 	if res.Code != http.StatusOK {
 		t.Fatalf("GET %s: %d %s", path, res.Code, res.Body)
 	}

@@ -9,12 +9,19 @@ import (
 	"time"
 
 	"github.com/tiffin-food/tiffin/internal/app"
+	"github.com/tiffin-food/tiffin/internal/auth"
 	"github.com/tiffin-food/tiffin/internal/verify"
 	"github.com/tiffin-food/tiffin/internal/wire"
 )
 
 // noon is when a town begins.
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// innerKey is what the services of a town show each other.
+const innerKey = "between the services of a town"
+
+// inside is what a request shows a service to be taken for one of its neighbours and for an operator.
+var inside = []string{auth.KeyHeader, innerKey, auth.Header, auth.Root.Encode()}
 
 // town is the whole system in the test's own process, with real databases and a real socket for its gateway. Its
 // clock is virtual and stands still but while the test lets time pass: between two calls nothing happens that needs
@@ -34,6 +41,7 @@ func found(t *testing.T, change func(*app.Config)) *town {
 	t.Helper()
 	cfg := app.Config{
 		Version: "e2e", Data: t.TempDir(), Speed: 1, Virtual: noon, Partners: true, Demo: true, Search: 3 * time.Minute,
+		APIKey: innerKey,
 	}
 	if change != nil {
 		change(&cfg)
