@@ -28,6 +28,8 @@ type system struct {
 
 	APIKey string `help:"What services show each other as X-API-Key; one of this run's own if empty." name:"api-key"`
 
+	app.Companies `group:"Outside companies"`
+
 	PaymentLimit time.Duration `help:"Cancel an order whose card company has not answered within this." default:"15m" group:"Limits (by the clock)"`
 	DriverLimit  time.Duration `help:"Cancel and refund an order without a driver within this." default:"30m" group:"Limits (by the clock)"`
 	KitchenLimit time.Duration `help:"Cancel and refund an order whose restaurant has not answered within this." default:"15m" group:"Limits (by the clock)"`
@@ -40,7 +42,7 @@ type system struct {
 
 func (s system) config(e *env) app.Config {
 	return app.Config{
-		Engines: s.Engines, Version: version, Data: s.Data, Speed: s.Speed, From: s.ClockFrom, Log: e.log, APIKey: s.APIKey,
+		Engines: s.Engines, Companies: s.Companies, Version: version, Data: s.Data, Speed: s.Speed, From: s.ClockFrom, Log: e.log, APIKey: s.APIKey,
 		Behave: s.Partner, Outbox: s.OutboxLimit, Lease: s.Lease,
 		Limits: order.Limits{Payment: s.PaymentLimit, Driver: s.DriverLimit, Kitchen: s.KitchenLimit, Gap: s.GapLimit, Silence: s.SilenceLimit},
 	}

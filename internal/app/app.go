@@ -25,6 +25,7 @@ import (
 	"github.com/tiffin-food/tiffin/internal/id"
 	"github.com/tiffin-food/tiffin/internal/order"
 	"github.com/tiffin-food/tiffin/internal/registry/consul"
+	"github.com/tiffin-food/tiffin/internal/webhook"
 	"github.com/tiffin-food/tiffin/internal/wire"
 )
 
@@ -42,6 +43,8 @@ type System struct {
 	token    string
 	ids      *id.Source
 	local    *httpapi.Local
+	outer    *httpapi.Local // to the companies
+	secrets  map[string][]webhook.Secret
 	dir      directory
 	consul   *consul.Registry // nil: another registry
 	http     *httpapi.Client
@@ -100,10 +103,14 @@ func New(ctx context.Context, cfg Config, names ...string) (_ *System, err error
 	if err := errors.Join(cfg.Check(), CheckServices(names)); err != nil {
 		return nil, err
 	}
+	secrets, err := cfg.secrets(names)
+	if err != nil {
+		return nil, err
+	}
 	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("data: %w", err)
 	}
-	s := &System{cfg: cfg, log: cfg.Log, apis: map[string]*httpapi.API{}, dbs: newDatabases(cfg, false)}
+	s := &System{cfg: cfg, log: cfg.Log, apis: map[string]*httpapi.API{}, dbs: newDatabases(cfg, false), secrets: secrets}
 	s.life, s.end = context.WithCancel(context.Background())
 	s.listen, s.deafen = context.WithCancel(s.life)
 	defer func() {
@@ -175,7 +182,11 @@ func (s *System) openData(ctx context.Context, names []string) (began time.Time,
 
 // connect makes what the services speak to each other through.
 func (s *System) connect(ctx context.Context) (err error) {
-	s.local = httpapi.NewLocal(httpapi.NewTransport())
+	networks, err := s.cfg.networks()
+	if err != nil {
+		return err
+	}
+	s.local, s.outer = httpapi.NewLocal(httpapi.NewTransport()), httpapi.NewLocal(httpapi.NewOuterTransport(networks))
 	if s.cfg.Redis != "" {
 		if s.redis, err = redis.Open(redis.Options{URL: s.cfg.Redis, Prefix: redisPrefix, Log: s.log}); err != nil {
 			return err
@@ -195,10 +206,15 @@ func (s *System) connect(ctx context.Context) (err error) {
 	for _, name := range Services {
 		keys[name] = s.cfg.APIKey
 	}
-	s.http = httpapi.NewClient(httpapi.ClientOptions{
-		Resolver: s.dir, Transport: s.local, Keys: keys, Failures: failures,
+	opt := httpapi.ClientOptions{
+		Resolver: s.dir, Transport: s.local, Keys: keys, Outside: s.outside(), Failures: failures,
 		OpenFor: max(time.Millisecond, time.Duration(float64(breakerOpen)/s.cfg.Speed)),
-	})
+	}
+	s.http = httpapi.NewClient(opt)
+	if s.partners != nil { // who are shown no key of ours, and have none to show
+		opt.Keys, opt.Outside = nil, s.inside()
+		s.partners.client = httpapi.NewClient(opt)
+	}
 	return s.openBroker(ctx)
 }
 
@@ -303,8 +319,10 @@ func (s *System) disconnect(ctx context.Context) error {
 	if s.redis != nil {
 		errs = append(errs, s.redis.Close())
 	}
-	if s.local != nil {
-		s.local.CloseIdleConnections()
+	for _, l := range []*httpapi.Local{s.local, s.outer} {
+		if l != nil {
+			l.CloseIdleConnections()
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -25,6 +25,7 @@ var Ports = map[string]int{
 // Config is what a system is made of.
 type Config struct {
 	Engines
+	Companies
 	Version  string
 	Data     string        // the folder of whatever is kept in SQLite
 	Host     string        // where services are that neither run here nor were said to be anywhere; empty: nowhere
@@ -90,7 +91,7 @@ func (c Config) Check() error {
 			wrong(limit.name, "a duration from 1s to 168h", limit.value)
 		}
 	}
-	return errors.Join(append(errs, c.checkEngines())...)
+	return errors.Join(append(errs, c.checkEngines(), c.checkCompanies())...)
 }
 
 // CheckServices says which name is no service.

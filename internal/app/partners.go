@@ -21,10 +21,11 @@ import (
 
 // partners are the simulated companies, on a file of their own.
 type partners struct {
-	db    *sqlite.DB
-	last  time.Time // how far their clock came
-	fleet *transport.Company
-	door  http.Handler // of all of them, where they are served apart
+	db     *sqlite.DB
+	last   time.Time       // how far their clock came
+	client *httpapi.Client // signs what it tells the services
+	fleet  *transport.Company
+	door   http.Handler // of all of them, where they are served apart
 }
 
 func openPartners(ctx context.Context, cfg Config) (*partners, error) {
@@ -39,8 +40,8 @@ func openPartners(ctx context.Context, cfg Config) (*partners, error) {
 	return &partners{db: db, last: last}, nil
 }
 
-// company is what every partner offers.
-type company interface {
+// simulated is what every partner offers.
+type simulated interface {
 	part
 	Handler() http.Handler
 }
@@ -62,11 +63,17 @@ func (p *partners) open(ctx context.Context, s *System) error {
 		Fail: s.cfg.Behave.Fail, Abort: s.cfg.Behave.Abort, Duplicate: s.cfg.Behave.Duplicate, Slow: s.cfg.Behave.Slow,
 	}
 	random := func(seed uint64) rand.Source { return rand.NewPCG(seed, uint64(s.Clock.Now().UnixNano())) }
-	card := cardcompany.Options{Shell: s.shell(), Store: stores[cardcompany.Kind], Behaviour: conduct, Random: random(1)}
-	food := restaurant.Options{Shell: s.shell(), Store: stores[restaurant.Kind], Behaviour: conduct, Random: random(2)}
+	shell := s.shell()
+	shell.Executor = executor{client: p.client, publisher: s.broker, clock: s.Clock}
+	card := cardcompany.Options{
+		Shell: shell, Store: stores[cardcompany.Kind], Behaviour: conduct, Random: random(1), Signed: s.verifier(wire.CardCompany),
+	}
+	food := restaurant.Options{
+		Shell: shell, Store: stores[restaurant.Kind], Behaviour: conduct, Random: random(2), Signed: s.verifier(wire.Restaurant),
+	}
 	drive := transport.Options{
-		Shell: s.shell(), Store: stores[transport.Kind], Rosters: stores[transport.RosterKind], Search: s.cfg.Search,
-		Behaviour: conduct, Random: random(3),
+		Shell: shell, Store: stores[transport.Kind], Rosters: stores[transport.RosterKind], Search: s.cfg.Search,
+		Behaviour: conduct, Random: random(3), Signed: s.verifier(wire.TransportCompany),
 	}
 	if s.cfg.Behave.Quick {
 		card.Terms = cardcompany.Terms{DecideLeast: time.Millisecond, DecideMost: 2 * time.Millisecond, Late: time.Second}
@@ -78,13 +85,14 @@ func (p *partners) open(ctx context.Context, s *System) error {
 	desk := httpapi.New(httpapi.Options{Name: "Partners", Version: s.cfg.Version, Log: s.log, NoDocs: true})
 	door.Handle("/", desk)
 	s.apis[Partners], p.door = desk, door
-	for name, c := range map[string]company{
+	for name, c := range map[string]simulated{
 		wire.CardCompany: cardcompany.New(card), wire.Restaurant: restaurant.New(food), wire.TransportCompany: p.fleet,
 	} {
 		s.parts = append(s.parts, c)
 		door.Handle(partnerPaths[name], c.Handler())
 		door.Handle(partnerPaths[name]+"/", c.Handler())
-		if err := s.mount(name, c.Handler()); err != nil {
+		s.outer.Handle(name, c.Handler())
+		if err := s.mount(name, c.Handler()); err != nil { // for its neighbours
 			return err
 		}
 	}

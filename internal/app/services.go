@@ -37,6 +37,10 @@ const (
 	Tickets     = "tickets"
 	Restaurants = "restaurants"
 	DeadLetters = "dead_letters"
+
+	PaymentQuarantine  = "payment_quarantine"
+	DeliveryQuarantine = "delivery_quarantine"
+	KitchenQuarantine  = "kitchen_quarantine"
 )
 
 // wire makes the services of this process.
@@ -49,7 +53,7 @@ func (s *System) wire(ctx context.Context, names []string) error {
 		a := httpapi.New(httpapi.Options{
 			Name: titles[name].name, Title: "Tiffin " + titles[name].name, Version: s.cfg.Version,
 			Description: titles[name].about, Log: s.log.With("service", name), Checks: s.checks(name),
-			Authenticate: auth.Inner{Shared: s.cfg.APIKey, Now: s.Clock.Now},
+			Authenticate: s.authenticator(name, auth.Inner{Shared: s.cfg.APIKey, Now: s.Clock.Now}),
 		})
 		svc.Routes(a)
 		s.apis[name] = a
@@ -127,19 +131,23 @@ func (s *System) make(ctx context.Context, name string) (service, error) {
 		}
 		return svc, nil
 	case wire.PaymentService:
-		return paymentapi.New(paymentapi.Options{Shell: s.shell(), Payments: store(Payments), Silence: payment.DefaultSilence}), failed
+		return paymentapi.New(paymentapi.Options{
+			Shell: s.shell(), Payments: store(Payments), Quarantine: store(PaymentQuarantine), NewID: s.ids.New,
+			Silence: payment.DefaultSilence,
+		}), failed
 	case wire.CustomerService:
 		return customerapi.New(customerapi.Options{
 			Shell: s.shell(), Customers: store(Customers), NewID: s.ids.New, Prices: demoPrices(),
 		}), failed
 	case wire.DeliveryService:
 		return deliveryapi.New(deliveryapi.Options{
-			Shell: s.shell(), Deliveries: store(Deliveries), NewID: s.ids.New, Silence: delivery.DefaultSilence,
+			Shell: s.shell(), Deliveries: store(Deliveries), Quarantine: store(DeliveryQuarantine), NewID: s.ids.New,
+			Silence: delivery.DefaultSilence,
 		}), failed
 	case wire.KitchenService:
 		return kitchenapi.New(kitchenapi.Options{
-			Shell: s.shell(), Tickets: store(Tickets), Restaurants: store(Restaurants), NewID: s.ids.New,
-			Silence: kitchen.DefaultSilence,
+			Shell: s.shell(), Tickets: store(Tickets), Restaurants: store(Restaurants), Quarantine: store(KitchenQuarantine),
+			NewID: s.ids.New, Silence: kitchen.DefaultSilence,
 		}), failed
 	}
 	return nil, CheckServices([]string{name})

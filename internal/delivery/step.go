@@ -21,6 +21,7 @@ type State struct {
 	Scheduled time.Time     `json:"scheduled"`
 	Accepted  bool          `json:"accepted,omitempty"` // the company has the request
 	Cancel    Cancel        `json:"cancel,omitempty"`
+	Granted   bool          `json:"granted,omitempty"` // the company itself said that no driver will come
 	History   []wire.Moment `json:"history,omitempty"` // what the company reported and we passed on
 	Refusal   string        `json:"refusal,omitempty"` // why the company will not do it, as we passed it on
 	Silences  int           `json:"silences,omitempty"`
@@ -115,6 +116,9 @@ func (x *step) apply(e durable.Event) error {
 		if err := e.Into(&c); err != nil {
 			return err
 		}
+		if why := x.doubt(); why != "" {
+			return durable.Refuse(durable.Doubtful, "%s", why)
+		}
 		return x.news(c.Status)
 	case EventAsk:
 		return x.asked()
@@ -132,7 +136,7 @@ func (x *step) apply(e durable.Event) error {
 		if x.Committed() {
 			return fmt.Errorf("the transport company cancelled a delivery for which it had committed a driver")
 		}
-		x.Cancel = Cancelled
+		x.Cancel, x.Granted = Cancelled, true
 		x.owe(durable.Drop(silence), durable.Drop(askStatus))
 		return nil
 	case withdraw + durable.Refused:
@@ -241,6 +245,17 @@ func (x *step) told(e durable.Event) error {
 		return durable.ErrIgnored
 	}
 	return nil
+}
+
+// doubt is why the company's news cannot be true, or nothing. News of a delivery that we let go is only late.
+func (x *step) doubt() string {
+	switch {
+	case x.Granted:
+		return "the transport company has cancelled this delivery"
+	case x.Refusal != "":
+		return "the transport company has refused this delivery"
+	}
+	return ""
 }
 
 // news takes one status of the company, however it came, and passes it on.

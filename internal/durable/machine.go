@@ -145,7 +145,18 @@ const (
 	NotFound Code = "not found"
 	Conflict Code = "conflict"
 	Invalid  Code = "invalid"
+	// Doubtful is for a company's news that cannot be true. Whoever brings it to the record keeps it for a person.
+	Doubtful Code = "doubtful"
 )
+
+// Doubted says whether an event was refused because it cannot be true, and why it cannot.
+func Doubted(err error) (why string, ok bool) {
+	var r *Refusal
+	if errors.As(err, &r) && r.Code == Doubtful {
+		return r.Detail, true
+	}
+	return "", false
+}
 
 // Refusal is a core's no: the event was understood and will never be applied.
 type Refusal struct {

@@ -92,7 +92,7 @@ func TestContractBetweenServices(t *testing.T) {
 		cook     = shape{"items", "metadata"}
 		ours     = shape{"restaurant_id", "pickup", "ready_at", "dropoff?"}
 		callback = map[string]shape{
-			wire.PaymentService: {"status", "caller_id", "transaction_id"}, wire.DeliveryService: {"status", "delivery_id"},
+			wire.PaymentService: {"status", "caller_id", "transaction_id", "amount?", "currency?"}, wire.DeliveryService: {"status", "delivery_id"},
 			wire.KitchenService: {"status", "kitchen_id"},
 		}
 	)

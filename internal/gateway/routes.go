@@ -75,6 +75,13 @@ var public = []Route{
 	{Pattern: "POST /v1/kitchen/{id}/retry/{name}", Service: "kitchen", For: operators},
 	{Pattern: "PUT /v1/restaurants/{id}", Service: "kitchen", For: kitchens},
 
+	{Pattern: "GET /v1/payments/quarantine", Service: "payment", For: operators},
+	{Pattern: "POST /v1/payments/quarantine/dismiss/{id}", Service: "payment", For: operators},
+	{Pattern: "GET /v1/deliveries/quarantine", Service: "delivery", For: operators},
+	{Pattern: "POST /v1/deliveries/quarantine/dismiss/{id}", Service: "delivery", For: operators},
+	{Pattern: "GET /v1/kitchen/quarantine", Service: "kitchen", For: operators},
+	{Pattern: "POST /v1/kitchen/quarantine/dismiss/{id}", Service: "kitchen", For: operators},
+
 	{Pattern: "POST /v1/payments/callback", Service: "payment", For: partners},
 	{Pattern: "POST /v1/deliveries/callback", Service: "delivery", For: partners},
 	{Pattern: "POST /v1/kitchen/callback", Service: "kitchen", For: partners},

@@ -24,12 +24,15 @@ var layers = map[string][]string{
 	"internal/httpapi": {"internal/auth", "internal/crew", "internal/durable", "internal/planted"},
 	"internal/client":  {"internal/wire"},
 	"internal/mdrp":    {"internal/wire"},
+	"internal/webhook": {"internal/auth"},
+
+	"internal/quarantine": {"internal/auth", "internal/durable", "internal/httpapi"},
 }
 
 // forCores and forAPIs are what the services may import of ours.
 var (
 	forCores = []string{"internal/durable", "internal/wire", "internal/broker", "internal/planted"}
-	forAPIs  = append([]string{"internal/httpapi", "internal/auth", "internal/clock", "internal/cache"}, forCores...)
+	forAPIs  = append([]string{"internal/httpapi", "internal/auth", "internal/clock", "internal/cache", "internal/quarantine"}, forCores...)
 )
 
 // pureStd is what of the standard library a pure core may import: nothing that does I/O, tells the time, starts or

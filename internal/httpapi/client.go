@@ -43,13 +43,23 @@ type ClientOptions struct {
 	Resolver  Resolver
 	Transport http.RoundTripper // [NewTransport]
 	// Keys are the API keys by service. A service without one is sent none: a key goes to nobody it is not for.
-	Keys    map[string]string
+	Keys map[string]string
+	// Outside are those that are not ours: how they are reached, and how calls to them are signed.
+	Outside map[string]Outside
 	Timeout time.Duration // of one call, real time; 5 s
 	MaxBody int64         // bytes of an answer; 1 MiB
 	// Failures is how many in a row open an instance's circuit breaker; 5. Negative: no breakers, as under a
 	// virtual clock, where time for retries flies while a breaker counts real seconds.
 	Failures int
 	OpenFor  time.Duration // how long a breaker stays open before one call tries again, real time; 5 s
+}
+
+// Outside is how [Client.Do] calls somebody who is not ours.
+type Outside struct {
+	Transport http.RoundTripper // such as [NewOuterTransport]; nil: the client's
+	// Sign makes the headers that show who sends a body under an id: the call's idempotency key, or for a call without
+	// one an id of its own. It is asked anew for every attempt. nil: calls are not signed.
+	Sign func(id string, body []byte) http.Header
 }
 
 // Client calls other services. It is safe for concurrent use.
@@ -181,6 +191,21 @@ func (c *Client) send(ctx context.Context, call Call, method string, u *url.URL)
 	if id := RequestID(ctx); id != "" {
 		header[RequestIDHeader] = []string{id}
 	}
+	transport := c.transport
+	if out, ok := c.opt.Outside[call.To]; ok {
+		if out.Transport != nil {
+			transport = out.Transport
+		}
+		if out.Sign != nil {
+			id := call.IdempotencyKey
+			if id == "" {
+				id = newID()
+			}
+			for k, v := range out.Sign(id, call.Body) {
+				header[k] = v
+			}
+		}
+	}
 	req := &http.Request{
 		Method: method, URL: u, Host: u.Host, Header: header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
@@ -191,7 +216,7 @@ func (c *Client) send(ctx context.Context, call Call, method string, u *url.URL)
 		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(call.Body)), nil }
 		req.Body, _ = req.GetBody()
 	}
-	res, err := c.transport.RoundTrip(req.WithContext(ctx))
+	res, err := transport.RoundTrip(req.WithContext(ctx))
 	if err != nil {
 		return Result{}, err
 	}

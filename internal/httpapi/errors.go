@@ -76,7 +76,7 @@ func ofRefusal(r *durable.Refusal) *Problem {
 		p.Status = http.StatusNotFound
 	case durable.Conflict:
 		p.Status = http.StatusConflict
-	case durable.Invalid:
+	case durable.Invalid, durable.Doubtful:
 	}
 	if r.Field != "" {
 		p.Errors = []FieldError{{r.Field, r.Detail}}

@@ -93,6 +93,9 @@ func (x *step) apply(e durable.Event) error {
 		if err := e.Into(&c); err != nil {
 			return err
 		}
+		if why := x.doubt(); why != "" {
+			return durable.Refuse(durable.Doubtful, "%s", why)
+		}
 		return x.news(c.Status)
 	case EventAsk:
 		return x.asked()
@@ -200,6 +203,17 @@ func (x *step) told(e durable.Event) error {
 		return durable.ErrIgnored
 	}
 	return nil
+}
+
+// doubt is why the restaurant's news cannot be true, or nothing. News of a meal that we let go is only late.
+func (x *step) doubt() string {
+	switch {
+	case !x.Begun:
+		return "the restaurant was never asked to cook this"
+	case x.Refusal != "":
+		return "the restaurant has refused to cook this"
+	}
+	return ""
 }
 
 // news takes one status of the restaurant, however it came, and passes it on.

@@ -327,3 +327,25 @@ func TestToldAgain(t *testing.T) {
 		t.Errorf("told %v again, want %v", again, told)
 	}
 }
+
+// TestDoubts: who was never asked, or has refused, does not cook. News of a meal that we let go may have been under way.
+func TestDoubts(t *testing.T) {
+	for name, tt := range map[string]struct {
+		before []durable.Event
+		event  durable.Event
+		doubt  bool
+	}{
+		"never asked":       {[]durable.Event{release()}, news(wire.CookingMeal), true},
+		"refused":           {[]durable.Event{request(), no("request")}, news(wire.PickedUp), true},
+		"let go":            {[]durable.Event{request(), yes("request"), release()}, news(wire.CookingDone), false},
+		"ahead of its turn": {[]durable.Event{request()}, news(wire.PickedUp), false},
+		"again":             {[]durable.Event{request(), news(wire.CookingMeal)}, news(wire.CookingMeal), false},
+	} {
+		l := newLife(tt.before...)
+		was := l.state
+		err := l.apply(tt.event)
+		if _, doubted := durable.Doubted(err); doubted != tt.doubt || doubted && !reflect.DeepEqual(was, l.state) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tiffin-food/tiffin/internal/clock"
 	"github.com/tiffin-food/tiffin/internal/httpapi"
+	"github.com/tiffin-food/tiffin/internal/webhook"
 )
 
 // Desk is where a company takes requests: JSON in and out, errors as problem+json, a body of at most 1 MiB, fields it
@@ -17,15 +18,17 @@ type Desk struct {
 	clock   *clock.Clock
 	log     *slog.Logger
 	conduct *Conduct
+	signed  *webhook.Verifier
 	mux     *http.ServeMux
 }
 
-// NewDesk is a desk without routes. Register everything before the first request.
-func NewDesk(c *clock.Clock, log *slog.Logger, conduct *Conduct) *Desk {
+// NewDesk is a desk without routes, which believes of what concerns its trade what is signed; where signed is nil it
+// believes everybody. Register everything before the first request.
+func NewDesk(c *clock.Clock, log *slog.Logger, conduct *Conduct, signed *webhook.Verifier) *Desk {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	d := &Desk{clock: c, log: log, conduct: conduct, mux: http.NewServeMux()}
+	d := &Desk{clock: c, log: log, conduct: conduct, signed: signed, mux: http.NewServeMux()}
 	d.Manage("/", func(r *http.Request) (int, any, error) {
 		return 0, nil, httpapi.Errorf(http.StatusNotFound, "there is no %s %.100s here", r.Method, r.URL.Path)
 	})
@@ -35,8 +38,21 @@ func NewDesk(c *clock.Clock, log *slog.Logger, conduct *Conduct) *Desk {
 // Answer handles a request and says what is answered: a status and what becomes the JSON body, or an error.
 type Answer func(r *http.Request) (status int, body any, err error)
 
-// Handle adds a route of the company's trade, subject to its conduct.
+// Handle adds a route of the company's trade with Tiffin, subject to its conduct. What is not signed as it has to be is
+// answered 401.
 func (d *Desk) Handle(pattern string, a Answer) {
+	d.Neighbour(pattern, func(r *http.Request) (int, any, error) {
+		if d.signed != nil {
+			if err := d.signed.Check(r); err != nil {
+				return 0, nil, httpapi.Errorf(http.StatusUnauthorized, "the request is not signed, or not by whom we know")
+			}
+		}
+		return a(r)
+	})
+}
+
+// Neighbour adds a route for the other companies of the street, subject to the company's conduct.
+func (d *Desk) Neighbour(pattern string, a Answer) {
 	d.mux.Handle(pattern, d.conduct.misbehave(d.handler(a)))
 }
 

@@ -1,6 +1,7 @@
 package payment
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -70,6 +71,7 @@ const (
 	EventReimburse = "reimburse" // body wire.PaymentRequest
 	EventCallback  = "callback"  // body wire.PaymentCallback
 	EventAsk       = "ask"
+	EventCheck     = "check" // news came that cannot be true: the card company is to say how it is
 )
 
 // Names of what a payment owes.
@@ -92,10 +94,11 @@ type step struct {
 // Step applies an event to a payment. See the package comment for what it promises.
 func (m Machine) Step(s State, e durable.Event) (State, []durable.Effect, error) {
 	x := &step{State: s, m: m, at: e.At}
-	if err := x.apply(e); err != nil {
+	err := x.apply(e)
+	if err != nil && !errors.Is(err, durable.ErrCanWait) {
 		return s, nil, err
 	}
-	return x.State, x.effects, nil
+	return x.State, x.effects, err
 }
 
 func (x *step) owe(e ...durable.Effect) { x.effects = append(x.effects, e...) }
@@ -114,16 +117,21 @@ func (x *step) apply(e durable.Event) error {
 		if err := e.Into(&c); err != nil {
 			return err
 		}
+		if why := x.doubt(c); why != "" {
+			return durable.Refuse(durable.Doubtful, "%s", why)
+		}
 		return x.news(c.Status, c.TransactionID)
 	case EventAsk:
 		return x.asked()
+	case EventCheck:
+		return x.check()
 
 	case bill + durable.Done:
 		return x.charge(e)
 	case bill + durable.Refused:
 		return x.unbillable(e)
 	case charge + durable.Done, refund + durable.Done:
-		return x.answered(e)
+		return x.accepted(e)
 	case charge + durable.Refused:
 		return x.refused(e)
 	case silence + durable.Due:
@@ -210,14 +218,37 @@ func (x *step) refused(e durable.Event) error {
 	return nil
 }
 
-// answered takes what the card company says it has done, in answer to a command or a question.
+// accepted takes the answer to a command. By its transaction a later callback is known, also where the answer says
+// nothing else that is new.
+func (x *step) accepted(e durable.Event) error {
+	err := x.answered(e)
+	if errors.Is(err, durable.ErrIgnored) && x.Trans == "" {
+		var b wire.BillingState
+		if e.Into(&b) == nil && b.TransactionID != "" {
+			x.Trans = b.TransactionID
+			return durable.ErrCanWait
+		}
+	}
+	return err
+}
+
+// answered takes what the card company says it has done, in answer to a command or a question. What it says of
+// another amount or transaction than ours is for a person: nothing goes on from it.
 func (x *step) answered(e durable.Event) error {
 	var b wire.BillingState
 	if err := e.Into(&b); err != nil {
 		return err
 	}
+	if b.Amount != 0 && b.Amount != x.Charge {
+		return fmt.Errorf("the card company says %s of a charge of %s", b.Amount, x.Charge)
+	}
+	if x.anotherTransaction(b.TransactionID) {
+		return errors.New("the card company says it of another transaction than this order's")
+	}
 	return x.news(b.Status, b.TransactionID)
 }
+
+func (x *step) anotherTransaction(id string) bool { return id != "" && x.Trans != "" && id != x.Trans }
 
 // news takes the card company's word, however it came.
 func (x *step) news(s wire.Status, trans string) error {
@@ -294,7 +325,12 @@ func (x *step) giveBack() {
 func (x *step) waiting() bool { return x.Phase == Charging || x.Refund == RefundOwed }
 
 func (x *step) ask() {
-	x.owe(durable.Command(askCard, wire.CardCompany, "GET /billings/"+x.OrderID, nil, x.at.Add(x.m.Silence)), x.silenceTimer())
+	x.question()
+	x.owe(x.silenceTimer())
+}
+
+func (x *step) question() {
+	x.owe(durable.Command(askCard, wire.CardCompany, "GET /billings/"+x.OrderID, nil, x.at.Add(x.m.Silence)))
 }
 
 func (x *step) silenceTimer() durable.Effect {

@@ -73,17 +73,25 @@ type life struct {
 func newLife(events ...durable.Event) *life {
 	l := &life{owed: map[string]durable.Effect{}, at: noon}
 	for _, e := range events {
-		if err := l.apply(e); err != nil && !errors.Is(err, durable.ErrIgnored) {
+		if err := l.apply(e); err != nil && !errors.Is(err, durable.ErrIgnored) && !doubted(err) {
 			panic(e.Type + ": " + err.Error())
 		}
 	}
 	return l
 }
 
+func doubted(err error) bool {
+	_, ok := durable.Doubted(err)
+	return ok
+}
+
 func (l *life) apply(e durable.Event) error {
 	l.at = l.at.Add(time.Second)
 	e.At = l.at
 	next, effects, err := machine.Step(l.state, e)
+	if errors.Is(err, durable.ErrCanWait) {
+		err = nil // the shell keeps the state; only the write can wait
+	}
 	name, outcome := outcomeOf(e)
 	if outcome && (err == nil || errors.Is(err, durable.ErrIgnored)) {
 		delete(l.owed, name)

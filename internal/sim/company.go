@@ -163,7 +163,7 @@ func (c *card) bill(order string, asked wire.Decimal, key string) answer {
 func (c *card) report(a *account) {
 	if !a.silent {
 		c.callback(wire.PaymentService, "POST /v1/payments/callback",
-			`{"status":"`+string(a.status)+`","caller_id":"`+a.order+`","transaction_id":"`+a.trans+`"}`)
+			`{"status":"`+string(a.status)+`","caller_id":"`+a.order+`","transaction_id":"`+a.trans+`","amount":`+a.amount.String()+`,"currency":"EUR"}`)
 	}
 }
 

@@ -152,7 +152,7 @@ func failure(err error) answer {
 	var refusal *durable.Refusal
 	switch {
 	case errors.As(err, &refusal):
-		status := map[durable.Code]int{durable.NotFound: 404, durable.Conflict: 409, durable.Invalid: 422}[refusal.Code]
+		status := map[durable.Code]int{durable.NotFound: 404, durable.Conflict: 409, durable.Invalid: 422, durable.Doubtful: 422}[refusal.Code]
 		return refuse(status, refusal.Error())
 	case errors.Is(err, durable.ErrNotFound):
 		return refuse(404, err.Error())

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/tiffin-food/tiffin/internal/delivery"
+	"github.com/tiffin-food/tiffin/internal/durable"
 	"github.com/tiffin-food/tiffin/internal/kitchen"
 	"github.com/tiffin-food/tiffin/internal/order"
 	"github.com/tiffin-food/tiffin/internal/payment"
@@ -19,6 +20,7 @@ func (w *world) servePayment(i *instance[payment.State], c *call) {
 		return
 	}
 	i.bring(cmd, func(_ string, v view[payment.State], err error) {
+		w.believed(c, err)
 		if err != nil {
 			c.reply(failure(err))
 			return
@@ -34,6 +36,7 @@ func (w *world) serveDelivery(i *instance[delivery.State], c *call) {
 		return
 	}
 	i.bring(cmd, func(id string, v view[delivery.State], err error) {
+		w.believed(c, err)
 		switch {
 		case err != nil:
 			c.reply(failure(err))
@@ -52,12 +55,20 @@ func (w *world) serveKitchen(i *instance[kitchen.State], c *call) {
 		return
 	}
 	i.bring(cmd, func(_ string, v view[kitchen.State], err error) {
+		w.believed(c, err)
 		if err != nil {
 			c.reply(failure(err))
 			return
 		}
 		c.reply(kitchenAnswer(c.op, v.state))
 	})
+}
+
+// believed: the companies here are honest, and what they report is late or comes twice at worst.
+func (w *world) believed(c *call, err error) {
+	if why, doubted := durable.Doubted(err); doubted {
+		w.fail(0, "an honest company was doubted: %s %s: %s", c.op, c.body, why)
+	}
 }
 
 func (w *world) serveOrder(i *instance[order.State], c *call) {

@@ -87,12 +87,14 @@ type PaymentAnswer struct {
 	OrderID string `json:"order_id" format:"uuid"`
 }
 
-// PaymentCallback is what the card company reports.
+// PaymentCallback is what the card company reports. Amount and Currency are ours: what was charged or given back.
 type PaymentCallback struct {
 	_             struct{} `additionalProperties:"true"`
 	Status        Status   `json:"status" enum:"pending,paymentPaid,paymentFailed,reimbursed"`
 	CallerID      string   `json:"caller_id" format:"uuid" doc:"The order"`
 	TransactionID string   `json:"transaction_id" minLength:"1" maxLength:"100"`
+	Amount        *Decimal `json:"amount,omitempty" doc:"What was charged or given back"`
+	Currency      string   `json:"currency,omitempty" maxLength:"10" doc:"ISO 4217 code"`
 }
 
 // BillingInfo is how a customer pays. Ours never holds a real number or CVV: the card number is masked, the CVV is

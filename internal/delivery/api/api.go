@@ -12,6 +12,7 @@ import (
 	"github.com/tiffin-food/tiffin/internal/delivery"
 	"github.com/tiffin-food/tiffin/internal/durable"
 	"github.com/tiffin-food/tiffin/internal/httpapi"
+	"github.com/tiffin-food/tiffin/internal/quarantine"
 	"github.com/tiffin-food/tiffin/internal/wire"
 )
 
@@ -19,6 +20,7 @@ import (
 type Options struct {
 	Shell      durable.Options // Owner, Clock, Executor and limits; Name and Store are set here
 	Deliveries durable.Store
+	Quarantine durable.Store // of callbacks that cannot be true
 	NewID      func() string
 	Silence    time.Duration
 }
@@ -27,6 +29,7 @@ type Options struct {
 type Service struct {
 	opt        Options
 	deliveries *durable.Runner[delivery.State]
+	doubted    *quarantine.Service
 }
 
 // verdictWait is how long a cancel waits for the transport company's verdict, in real time.
@@ -36,23 +39,35 @@ const verdictWait = 2 * time.Second
 func New(opt Options) *Service {
 	shell := opt.Shell
 	shell.Name, shell.Store = "deliveries", opt.Deliveries
-	return &Service{opt: opt, deliveries: durable.NewRunner(delivery.Machine{Silence: opt.Silence}, shell)}
+	return &Service{
+		opt: opt, deliveries: durable.NewRunner(delivery.Machine{Silence: opt.Silence}, shell),
+		doubted: quarantine.New(quarantine.Options{Shell: opt.Shell, Store: opt.Quarantine, NewID: opt.NewID}),
+	}
 }
 
 // Start takes up the work that is owed.
-func (s *Service) Start() { s.deliveries.Start() }
+func (s *Service) Start() {
+	s.deliveries.Start()
+	s.doubted.Start()
+}
 
 // Stop ends the work under way; see durable.Runner.
-func (s *Service) Stop(ctx context.Context) error { return s.deliveries.Stop(ctx) }
+func (s *Service) Stop(ctx context.Context) error {
+	return errors.Join(s.deliveries.Stop(ctx), s.doubted.Stop(ctx))
+}
 
 type (
 	requestInput struct {
 		httpapi.Idempotency
 		Body wire.DeliveryRequest
 	}
-	answerOutput struct{ Body wire.DeliveryAnswer }
-	callback     struct{ Body wire.DeliveryCallback }
-	idInput      struct {
+	answerOutput  struct{ Body wire.DeliveryAnswer }
+	callbackInput struct {
+		WebhookID string `header:"Webhook-Id" maxLength:"256" doc:"Of a signed request"`
+		Body      wire.DeliveryCallback
+	}
+	callbackOutput struct{ Body wire.DeliveryCallback }
+	idInput        struct {
 		ID string `path:"id" format:"uuid"`
 	}
 	keyInput struct {
@@ -98,10 +113,12 @@ func (s *Service) Routes(a *httpapi.API) {
 		Method: http.MethodPost, Path: "/v1/deliveries/{id}/release", OperationID: "release-driver", Tags: tags, DefaultStatus: 202,
 		Summary: "Let a committed driver go", Errors: []int{404, 409},
 	}, s.release)
-	httpapi.Register(a, auth.For(auth.Partner, auth.Service), httpapi.Operation{
+	httpapi.Register(a, auth.For(auth.Partner), httpapi.KeepBody(httpapi.Operation{
 		Method: http.MethodPost, Path: "/v1/deliveries/callback", OperationID: "delivery-callback", Tags: tags, DefaultStatus: 201,
 		Summary: "The transport company's news", Errors: []int{404, 422},
-	}, s.callback)
+		Description: "What cannot be true is answered like any other, changes nothing, and is kept for an operator.",
+	}), s.callback)
+	s.doubted.Routes(a, "/v1/deliveries", "delivery")
 	httpapi.Register(a, auth.For(auth.Service, auth.Operator), httpapi.Operation{
 		Method: http.MethodPost, Path: "/v1/deliveries/{id}/ask", OperationID: "ask-transport-company", Tags: tags, DefaultStatus: 202,
 		Summary: "Ask the transport company now", Errors: []int{404},
@@ -171,14 +188,19 @@ func (s *Service) release(ctx context.Context, in *keyInput) (*struct{}, error) 
 	return nil, err
 }
 
-func (s *Service) callback(ctx context.Context, in *callback) (*callback, error) {
+// callback takes the transport company's word. The same status again is the same news, whatever its webhook id.
+func (s *Service) callback(ctx context.Context, in *callbackInput) (*callbackOutput, error) {
+	if !auth.From(ctx).Speaks(wire.TransportCompany) {
+		return nil, auth.ErrForbidden
+	}
 	_, err := s.deliveries.Apply(ctx, in.Body.DeliveryID, durable.Event{
 		ID: "callback:" + string(in.Body.Status), Type: delivery.EventCallback, Value: in.Body, Hash: "-",
 	})
+	_, err = s.doubted.Judge(ctx, wire.TransportCompany, string(in.Body.Status), in.WebhookID, httpapi.Body(ctx), err)
 	if err != nil {
 		return nil, err
 	}
-	return in, nil
+	return &callbackOutput{in.Body}, nil
 }
 
 func (s *Service) ask(ctx context.Context, in *idInput) (*struct{}, error) {

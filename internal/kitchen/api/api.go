@@ -13,6 +13,7 @@ import (
 	"github.com/tiffin-food/tiffin/internal/durable"
 	"github.com/tiffin-food/tiffin/internal/httpapi"
 	"github.com/tiffin-food/tiffin/internal/kitchen"
+	"github.com/tiffin-food/tiffin/internal/quarantine"
 	"github.com/tiffin-food/tiffin/internal/wire"
 )
 
@@ -21,6 +22,7 @@ type Options struct {
 	Shell       durable.Options // Owner, Clock, Executor and limits; Name and Store are set here
 	Tickets     durable.Store
 	Restaurants durable.Store
+	Quarantine  durable.Store // of callbacks that cannot be true
 	NewID       func() string
 	Silence     time.Duration
 }
@@ -30,6 +32,7 @@ type Service struct {
 	opt         Options
 	tickets     *durable.Runner[kitchen.State]
 	restaurants *durable.Runner[wire.MenuChanged]
+	doubted     *quarantine.Service
 }
 
 // New makes the service; Start begins its work.
@@ -41,6 +44,7 @@ func New(opt Options) *Service {
 		opt:         opt,
 		tickets:     durable.NewRunner(kitchen.Machine{Silence: opt.Silence}, tickets),
 		restaurants: durable.NewRunner(kitchen.MenuMachine{}, restaurants),
+		doubted:     quarantine.New(quarantine.Options{Shell: opt.Shell, Store: opt.Quarantine, NewID: opt.NewID}),
 	}
 }
 
@@ -48,11 +52,12 @@ func New(opt Options) *Service {
 func (s *Service) Start() {
 	s.tickets.Start()
 	s.restaurants.Start()
+	s.doubted.Start()
 }
 
 // Stop ends the work under way; see durable.Runner.
 func (s *Service) Stop(ctx context.Context) error {
-	return errors.Join(s.tickets.Stop(ctx), s.restaurants.Stop(ctx))
+	return errors.Join(s.tickets.Stop(ctx), s.restaurants.Stop(ctx), s.doubted.Stop(ctx))
 }
 
 type (
@@ -60,9 +65,13 @@ type (
 		httpapi.Idempotency
 		Body wire.KitchenRequest
 	}
-	answerOutput struct{ Body wire.KitchenAnswer }
-	callback     struct{ Body wire.KitchenCallback }
-	idInput      struct {
+	answerOutput  struct{ Body wire.KitchenAnswer }
+	callbackInput struct {
+		WebhookID string `header:"Webhook-Id" maxLength:"256" doc:"Of a signed request"`
+		Body      wire.KitchenCallback
+	}
+	callbackOutput struct{ Body wire.KitchenCallback }
+	idInput        struct {
 		ID string `path:"id" format:"uuid"`
 	}
 	ticketOutput struct{ Body Ticket }
@@ -109,10 +118,12 @@ func (s *Service) Routes(a *httpapi.API) {
 		Method: http.MethodPost, Path: "/v1/kitchen/release", OperationID: "release-kitchen", Tags: tags, DefaultStatus: 202,
 		Summary: "Stop cooking for an order that ended, or never begin", Errors: []int{409, 422},
 	}, s.release)
-	httpapi.Register(a, auth.For(auth.Partner, auth.Service), httpapi.Operation{
+	httpapi.Register(a, auth.For(auth.Partner), httpapi.KeepBody(httpapi.Operation{
 		Method: http.MethodPost, Path: "/v1/kitchen/callback", OperationID: "kitchen-callback", Tags: tags, DefaultStatus: 201,
 		Summary: "The restaurant's news", Errors: []int{404, 422},
-	}, s.callback)
+		Description: "What cannot be true is answered like any other, changes nothing, and is kept for an operator.",
+	}), s.callback)
+	s.doubted.Routes(a, "/v1/kitchen", "kitchen")
 	httpapi.Register(a, auth.For(auth.Service, auth.Operator), httpapi.Operation{
 		Method: http.MethodPost, Path: "/v1/kitchen/{id}/ask", OperationID: "ask-restaurant", Tags: tags, DefaultStatus: 202,
 		Summary: "Ask the restaurant now", Errors: []int{404},
@@ -171,14 +182,19 @@ func (s *Service) release(ctx context.Context, in *requestInput) (*struct{}, err
 	return nil, err
 }
 
-func (s *Service) callback(ctx context.Context, in *callback) (*callback, error) {
+// callback takes the restaurant's word. The same status again is the same news, whatever its webhook id.
+func (s *Service) callback(ctx context.Context, in *callbackInput) (*callbackOutput, error) {
+	if !auth.From(ctx).Speaks(wire.Restaurant) {
+		return nil, auth.ErrForbidden
+	}
 	_, err := s.tickets.Apply(ctx, in.Body.KitchenID, durable.Event{
 		ID: "callback:" + string(in.Body.Status), Type: kitchen.EventCallback, Value: in.Body, Hash: "-",
 	})
+	_, err = s.doubted.Judge(ctx, wire.Restaurant, string(in.Body.Status), in.WebhookID, httpapi.Body(ctx), err)
 	if err != nil {
 		return nil, err
 	}
-	return in, nil
+	return &callbackOutput{in.Body}, nil
 }
 
 func (s *Service) ask(ctx context.Context, in *idInput) (*struct{}, error) {

@@ -10,6 +10,7 @@ import (
 	"github.com/tiffin-food/tiffin/internal/durable"
 	"github.com/tiffin-food/tiffin/internal/httpapi"
 	"github.com/tiffin-food/tiffin/internal/partner"
+	"github.com/tiffin-food/tiffin/internal/webhook"
 	"github.com/tiffin-food/tiffin/internal/wire"
 )
 
@@ -22,7 +23,8 @@ type Options struct {
 	Store     durable.Store
 	Terms     Terms // zero: DefaultTerms
 	Behaviour partner.Behaviour
-	Random    rand.Source // of the misbehaviour; see partner.NewConduct
+	Random    rand.Source       // of the misbehaviour; see partner.NewConduct
+	Signed    *webhook.Verifier // of what Tiffin asks; nil: everybody is believed
 }
 
 // Company charges and refunds. Safe for concurrent use.
@@ -42,7 +44,7 @@ func New(opt Options) *Company {
 	shell := opt.Shell
 	shell.Name, shell.Store, shell.Executor = Kind, opt.Store, c.conduct.Executor(opt.Shell.Executor)
 	c.charges = durable.NewRunner(Machine{Terms: opt.Terms}, shell)
-	c.desk = partner.NewDesk(shell.Clock, shell.Log, c.conduct)
+	c.desk = partner.NewDesk(shell.Clock, shell.Log, c.conduct, opt.Signed)
 	c.desk.Handle("POST /billings", c.charge)
 	c.desk.Handle("POST /billings/reimburse", c.refund)
 	c.desk.Handle("GET /billings/{id}", c.get)

@@ -182,8 +182,13 @@ func (m Machine) refund(s State, e durable.Event) (State, []durable.Effect, erro
 
 // callbacks tells the payment service, as often as the card's manner is.
 func (s State) callbacks(name string, status wire.Status, due time.Time) []durable.Effect {
-	call := durable.Command(name, wire.PaymentService, "POST /v1/payments/callback",
-		wire.PaymentCallback{Status: status, CallerID: s.CallerID, TransactionID: s.Trans}, time.Time{})
+	amount := s.Amount
+	if status == wire.Reimbursed {
+		amount = s.Refund
+	}
+	call := durable.Command(name, wire.PaymentService, "POST /v1/payments/callback", wire.PaymentCallback{
+		Status: status, CallerID: s.CallerID, TransactionID: s.Trans, Amount: &amount, Currency: s.Currency,
+	}, time.Time{})
 	call.Due = due
 	switch s.Manner {
 	case "silent":

@@ -10,6 +10,7 @@ import (
 	"github.com/tiffin-food/tiffin/internal/durable"
 	"github.com/tiffin-food/tiffin/internal/httpapi"
 	"github.com/tiffin-food/tiffin/internal/partner"
+	"github.com/tiffin-food/tiffin/internal/webhook"
 	"github.com/tiffin-food/tiffin/internal/wire"
 )
 
@@ -22,7 +23,8 @@ type Options struct {
 	Store     durable.Store
 	Terms     Terms // zero: DefaultTerms
 	Behaviour partner.Behaviour
-	Random    rand.Source // of the misbehaviour; see partner.NewConduct
+	Random    rand.Source       // of the misbehaviour; see partner.NewConduct
+	Signed    *webhook.Verifier // of what Tiffin asks; nil: everybody is believed
 }
 
 // Company cooks. Safe for concurrent use.
@@ -46,12 +48,12 @@ func New(opt Options) *Company {
 	shell := opt.Shell
 	shell.Name, shell.Store, shell.Executor = Kind, opt.Store, c.conduct.Executor(opt.Shell.Executor)
 	c.meals = durable.NewRunner(Machine{Terms: opt.Terms}, shell)
-	c.desk = partner.NewDesk(shell.Clock, shell.Log, c.conduct)
+	c.desk = partner.NewDesk(shell.Clock, shell.Log, c.conduct, opt.Signed)
 	c.desk.Handle("POST /cooking-requests", c.cook)
 	c.desk.Handle("GET /cooking-requests/{id}", c.get)
 	c.desk.Handle("PUT /cooking-requests/{id}/cancel", c.cancel)
-	c.desk.Handle("POST /handovers", c.handover)
-	c.desk.Handle("DELETE /handovers/{id}", c.left)
+	c.desk.Neighbour("POST /handovers", c.handover)
+	c.desk.Neighbour("DELETE /handovers/{id}", c.left)
 	return c
 }
 

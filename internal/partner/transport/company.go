@@ -12,6 +12,7 @@ import (
 	"github.com/tiffin-food/tiffin/internal/durable"
 	"github.com/tiffin-food/tiffin/internal/httpapi"
 	"github.com/tiffin-food/tiffin/internal/partner"
+	"github.com/tiffin-food/tiffin/internal/webhook"
 	"github.com/tiffin-food/tiffin/internal/wire"
 )
 
@@ -33,7 +34,8 @@ type Options struct {
 	Search    time.Duration // how long the company looks at a request before it commits a courier; while it does, the customer can cancel
 	Instant   *Instant      // a courier is always there; no fleet, no roster
 	Behaviour partner.Behaviour
-	Random    rand.Source // of the misbehaviour; see partner.NewConduct
+	Random    rand.Source       // of the misbehaviour; see partner.NewConduct
+	Signed    *webhook.Verifier // of what Tiffin asks; nil: everybody is believed
 }
 
 // Instant is a company that has couriers without end, for load tests.
@@ -74,12 +76,12 @@ func New(opt Options) *Company {
 		deliveries: c.deliveries, roster: c.Roster,
 	}
 	c.dispatch.life, c.dispatch.end = context.WithCancel(context.Background())
-	c.desk = partner.NewDesk(shell.Clock, shell.Log, c.conduct)
+	c.desk = partner.NewDesk(shell.Clock, shell.Log, c.conduct, opt.Signed)
 	c.desk.Handle("POST /delivery-requests", c.request)
 	c.desk.Handle("GET /delivery-requests/{id}", c.get)
 	c.desk.Handle("PUT /delivery-requests/{id}/cancel", c.cancel)
 	c.desk.Handle("PUT /delivery-requests/{id}/release", c.release)
-	c.desk.Handle("POST /pickups", c.pickup)
+	c.desk.Neighbour("POST /pickups", c.pickup)
 	c.desk.Manage("GET /fleet", c.getFleet)
 	c.desk.Manage("PUT /fleet", c.putFleet)
 	return c

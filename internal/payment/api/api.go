@@ -4,6 +4,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -13,34 +14,46 @@ import (
 	"github.com/tiffin-food/tiffin/internal/durable"
 	"github.com/tiffin-food/tiffin/internal/httpapi"
 	"github.com/tiffin-food/tiffin/internal/payment"
+	"github.com/tiffin-food/tiffin/internal/quarantine"
 	"github.com/tiffin-food/tiffin/internal/wire"
 )
 
 // Options are what the service is made of.
 type Options struct {
-	Shell    durable.Options // Owner, Clock, Executor and limits; Name and Store are set here
-	Payments durable.Store
-	Silence  time.Duration
+	Shell      durable.Options // Owner, Clock, Executor and limits; Name and Store are set here
+	Payments   durable.Store
+	Quarantine durable.Store // of callbacks that cannot be true
+	NewID      func() string
+	Silence    time.Duration
 }
 
 // Service charges and gives back.
 type Service struct {
 	opt      Options
 	payments *durable.Runner[payment.State]
+	doubted  *quarantine.Service
 }
 
 // New makes the service; Start begins its work.
 func New(opt Options) *Service {
 	shell := opt.Shell
 	shell.Name, shell.Store = "payments", opt.Payments
-	return &Service{opt: opt, payments: durable.NewRunner(payment.Machine{Silence: opt.Silence}, shell)}
+	return &Service{
+		opt: opt, payments: durable.NewRunner(payment.Machine{Silence: opt.Silence}, shell),
+		doubted: quarantine.New(quarantine.Options{Shell: opt.Shell, Store: opt.Quarantine, NewID: opt.NewID}),
+	}
 }
 
 // Start takes up the work that is owed.
-func (s *Service) Start() { s.payments.Start() }
+func (s *Service) Start() {
+	s.payments.Start()
+	s.doubted.Start()
+}
 
 // Stop ends the work under way; see durable.Runner.
-func (s *Service) Stop(ctx context.Context) error { return s.payments.Stop(ctx) }
+func (s *Service) Stop(ctx context.Context) error {
+	return errors.Join(s.payments.Stop(ctx), s.doubted.Stop(ctx))
+}
 
 type (
 	requestInput struct {
@@ -48,8 +61,12 @@ type (
 		Body wire.PaymentRequest
 	}
 	requestOutput struct{ Body wire.PaymentAnswer }
-	callback      struct{ Body wire.PaymentCallback }
-	idInput       struct {
+	callbackInput struct {
+		WebhookID string `header:"Webhook-Id" maxLength:"256" doc:"Of a signed request"`
+		Body      wire.PaymentCallback
+	}
+	callbackOutput struct{ Body wire.PaymentCallback }
+	idInput        struct {
 		ID string `path:"id" format:"uuid" doc:"The order"`
 	}
 	paymentOutput struct{ Body Payment }
@@ -83,10 +100,12 @@ func (s *Service) Routes(a *httpapi.API) {
 		Method: http.MethodPost, Path: "/v1/payments/reimburse", OperationID: "reimburse", Tags: tags, DefaultStatus: 202,
 		Summary: "Give an order's money back", Description: "What was charged is given back, once.", Errors: []int{404, 409, 422},
 	}, s.reimburse)
-	httpapi.Register(a, auth.For(auth.Partner, auth.Service), httpapi.Operation{
+	httpapi.Register(a, auth.For(auth.Partner), httpapi.KeepBody(httpapi.Operation{
 		Method: http.MethodPost, Path: "/v1/payments/callback", OperationID: "payment-callback", Tags: tags, DefaultStatus: 201,
 		Summary: "The card company's answer", Errors: []int{404, 422},
-	}, s.callback)
+		Description: "What cannot be true is answered like any other, changes nothing, and is kept for an operator.",
+	}), s.callback)
+	s.doubted.Routes(a, "/v1/payments", "payment")
 	httpapi.Register(a, auth.For(auth.Service, auth.Operator), httpapi.Operation{
 		Method: http.MethodPost, Path: "/v1/payments/{id}/ask", OperationID: "ask-card-company", Tags: tags, DefaultStatus: 202,
 		Summary: "Ask the card company now", Errors: []int{404},
@@ -139,14 +158,30 @@ func (s *Service) reimburse(ctx context.Context, in *requestInput) (*requestOutp
 	return &requestOutput{wire.PaymentAnswer{Status: "requestReceived", OrderID: id}}, nil
 }
 
-func (s *Service) callback(ctx context.Context, in *callback) (*callback, error) {
+// callback takes the card company's word. It is recognised by what it says, not by its webhook id: the same status of
+// the same transaction is the same news.
+func (s *Service) callback(ctx context.Context, in *callbackInput) (*callbackOutput, error) {
+	if !auth.From(ctx).Speaks(wire.CardCompany) {
+		return nil, auth.ErrForbidden
+	}
 	e := durable.Event{
 		ID: "callback:" + string(in.Body.Status) + ":" + in.Body.TransactionID, Type: payment.EventCallback, Value: in.Body, Hash: "-",
 	}
-	if _, err := s.payments.Apply(ctx, in.Body.CallerID, e); err != nil {
+	if in.Body.Amount != nil || in.Body.Currency != "" { // what was believed may come again with money that cannot be
+		e.ID += ":" + in.Body.Currency
+		if in.Body.Amount != nil {
+			e.ID += in.Body.Amount.String()
+		}
+	}
+	_, err := s.payments.Apply(ctx, in.Body.CallerID, e)
+	doubted, err := s.doubted.Judge(ctx, wire.CardCompany, string(in.Body.Status), in.WebhookID, httpapi.Body(ctx), err)
+	if doubted && err == nil { // the company is asked how it is
+		_, err = s.payments.Apply(ctx, in.Body.CallerID, durable.Event{Type: payment.EventCheck})
+	}
+	if err != nil {
 		return nil, err
 	}
-	return in, nil
+	return &callbackOutput{in.Body}, nil
 }
 
 func (s *Service) ask(ctx context.Context, in *idInput) (*struct{}, error) {
