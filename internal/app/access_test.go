@@ -136,6 +136,7 @@ func start(t *testing.T) *app.System {
 	sys, err := app.New(t.Context(), app.Config{
 		Version: "test", Data: t.TempDir(), Speed: 1, Virtual: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
 		Partners: true, Demo: true, APIKey: innerKey,
+		Companies: app.Companies{Callbacks: "either"}, // so that a partner can be anybody whom the gateway names
 	}, app.Services...)
 	if err != nil {
 		t.Fatal(err)

@@ -103,7 +103,7 @@ func (s *Service) Routes(a *httpapi.API, path, of string) {
 }
 
 func (s *Service) list(ctx context.Context, in *listInput) (*listOutput, error) {
-	states, records, err := s.kept.List(ctx, in.After, in.Limit)
+	states, records, err := s.kept.List(ctx, "", in.After, in.Limit)
 	if err != nil {
 		return nil, err
 	}
