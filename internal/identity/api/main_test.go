@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -101,22 +102,12 @@ func atDesk(t *testing.T, features durable.Features, change func(*identityapi.Op
 		life, end := context.WithCancel(context.WithoutCancel(t.Context()))
 		loop.Go(func() { now.Run(life) })
 		d := &desk{t: t, ctx: t.Context(), clock: now, customers: &customers{answer: welcome}, log: &written{}}
-		ids := id.NewSource(now.Now, strings.NewReader(strings.Repeat("identity", 1<<12)))
-		_, key, err := ed25519.GenerateKey(nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		ids := id.NewSource(now.Now, rand.Reader)
 		log := slog.New(slog.NewJSONHandler(d.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-		signer, err := token.NewSigner(token.SignerOptions{
-			Issuer: "http://identity.test", Keys: []ed25519.PrivateKey{key}, Now: now.Now, NewID: ids.New, Log: log,
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
 		d.opt = identityapi.Options{
 			Shell:    durable.Options{Owner: "alone", Clock: now, Executor: d.customers, Log: log},
 			Accounts: memory.New(features), Logins: memory.New(features), Sessions: memory.New(features), Keys: memory.New(features),
-			NewID: ids.New, Signer: signer,
+			NewID: ids.New, Signer: testSigner(t, now),
 		}
 		if change != nil {
 			change(&d.opt)
@@ -239,3 +230,23 @@ var (
 	operator = auth.Caller{Subject: "account:root", Roles: []auth.Role{auth.Operator}}.Encode()
 	inside   = auth.InService("order").Encode()
 )
+
+func (d *desk) stores() []durable.Store {
+	return []durable.Store{d.opt.Accounts, d.opt.Logins, d.opt.Sessions, d.opt.Keys}
+}
+
+// testSigner signs with a key of its own.
+func testSigner(t *testing.T, now *clock.Clock) *token.Signer {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := token.NewSigner(token.SignerOptions{
+		Issuer: "http://identity.test", Keys: []ed25519.PrivateKey{key}, Now: now.Now, NewID: id.NewSource(now.Now, rand.Reader).New,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}

@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
-	"github.com/danielgtaylor/huma/v2"
 	"golang.org/x/oauth2"
 
 	"github.com/tiffin-food/tiffin/internal/auth"
@@ -76,7 +75,7 @@ func newProvider(p Provider, home *url.URL, client *http.Client, now func() time
 	}
 	callback := home.JoinPath("v1/auth/oidc", p.Name, "callback")
 	return &provider{
-		Provider: p, redirect: callback.String(), path: callback.EscapedPath(), secure: home.Scheme == "https", client: client, now: now,
+		Provider: p, redirect: callback.String(), path: "/" + strings.TrimPrefix(callback.EscapedPath(), "/"), secure: home.Scheme == "https", client: client, now: now,
 	}
 }
 
@@ -224,7 +223,7 @@ func (s *Service) callback(ctx context.Context, in *callbackInput) (*callbackOut
 			return nil, err
 		}
 		s.log.Warn("signing in elsewhere did not work", "provider", p.Name, "why", err)
-		return nil, huma.ErrorWithHeaders(errElsewhere, http.Header{"Set-Cookie": {p.cookie("", 0)}})
+		return nil, errElsewhere // the cookie stays: somebody else's link must not end what is under way
 	}
 	a, err := s.meet(ctx, who)
 	if err != nil {
