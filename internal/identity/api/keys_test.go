@@ -54,7 +54,7 @@ func TestKeysOfPrograms(t *testing.T) {
 			d.want(204, "", "DELETE", "/v1/keys/"+till.ID, "", auth.Header, operator)
 			d.want(404, "", "DELETE", "/v1/keys/0000000000000000", "", auth.Header, operator)
 			d.want(200, `"revoked_by":"account:root"`, "GET", "/v1/keys", "", auth.Header, operator)
-			time.Sleep(25 * time.Hour)
+			d.pass(25 * time.Hour)
 			d.want(401, "", "GET", "/v1/keys", "", auth.KeyHeader, reader.Text)
 
 			k, text, err := auth.NewKey(rand.Reader, "gateway", []auth.Scope{"gateway"}, time.Time{})
@@ -110,12 +110,12 @@ func TestSnapshot(t *testing.T) {
 		ring.Start(d.ctx)
 		<-ring.Ready()
 		again := into[identityapi.NewAPIKey](t, d.want(201, "", "POST", "/v1/keys", `{"name":"till","scopes":["operator"]}`, auth.Header, operator))
-		time.Sleep(time.Second)
+		d.pass(time.Second)
 		if _, err := auth.Match(ring, again.Text, d.clock.Now()); err != nil {
 			t.Error(err)
 		}
 		d.want(204, "", "DELETE", "/v1/keys/"+again.ID, "", auth.Header, operator)
-		time.Sleep(time.Second)
+		d.pass(time.Second)
 		if _, err := auth.Match(ring, again.Text, d.clock.Now()); !errors.Is(err, auth.ErrCredential) {
 			t.Error(err)
 		}

@@ -180,7 +180,7 @@ func (d *desk) ask(method, path, body string, headers ...string) answer {
 	if err != nil {
 		d.t.Fatalf("%s %s: %v", method, path, err)
 	}
-	defer res.Body.Close()
+	defer res.Body.Close() //nolint:errcheck // read to its end
 	b, err := io.ReadAll(res.Body)
 	if err != nil {
 		d.t.Fatalf("%s %s: %v", method, path, err)
@@ -249,4 +249,10 @@ func testSigner(t *testing.T, now *clock.Clock) *token.Signer {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// pass lets time pass, and then all be done that is to be done by then.
+func (d *desk) pass(t time.Duration) {
+	time.Sleep(t)
+	synctest.Wait()
 }

@@ -105,7 +105,7 @@ func (p *provider) discover(ctx context.Context) (*oauth2.Config, *oidc.IDTokenV
 const cookieName = "tiffin_oidc"
 
 func (p *provider) cookie(value string, life time.Duration) string {
-	c := http.Cookie{
+	c := http.Cookie{ //nolint:gosec // Secure wherever the browser comes by TLS
 		Name: cookieName, Value: value, Path: p.path, MaxAge: int(life / time.Second), HttpOnly: true, Secure: p.secure,
 		SameSite: http.SameSiteLaxMode,
 	}

@@ -60,14 +60,14 @@ func TestSignUpOutcomes(t *testing.T) {
 			t.Errorf("waited %v", waited)
 		}
 		d.customers.say(welcome)
-		time.Sleep(time.Minute)
+		d.pass(time.Minute)
 		tokens := d.signIn("ada@example.com", password)
 		d.want(200, `"joining":"joined"`, "GET", "/v1/me", "", "Authorization", bearer(tokens))
 	})
 	atDesk(t, exclusive, nil, func(d *desk) {
 		d.customers.say(away)
 		d.want(201, `"joining":"asked"`, "POST", "/v1/auth/sign-up", signingUp)
-		time.Sleep(identity.JoinLimit + time.Minute)
+		d.pass(identity.JoinLimit + time.Minute)
 		tokens := d.signIn("ada@example.com", password)
 		d.want(200, `"joining":"unanswered"`, "GET", "/v1/me", "", "Authorization", bearer(tokens))
 		d.customers.say(welcome)
@@ -142,11 +142,11 @@ func TestRefresh(t *testing.T) {
 				return into[identityapi.Tokens](d.t, a)
 			}
 			second := refresh(200, first)
-			time.Sleep(9 * time.Second)
+			d.pass(9 * time.Second)
 			third := refresh(200, first) // the answer was lost
 			fourth := refresh(200, second)
 			fifth := refresh(200, third)
-			time.Sleep(identity.Grace)
+			d.pass(identity.Grace)
 			last := refresh(200, fifth)
 			refresh(401, fourth) // somebody has a copy
 			refresh(401, last)
@@ -164,7 +164,7 @@ func TestRefresh(t *testing.T) {
 			}
 
 			b := d.signIn("ada@example.com", password)
-			time.Sleep(identity.SessionIdle)
+			d.pass(identity.SessionIdle)
 			refresh(401, b)
 		})
 	}

@@ -41,11 +41,11 @@ func members(d *json.Decoder, depth int) ([]string, error) {
 		if err != nil || !ok {
 			return nil, errStrict
 		}
-		if folded := strings.ToLower(name); seen[folded] {
+		folded := strings.ToLower(name)
+		if seen[folded] {
 			return nil, errStrict
-		} else {
-			seen[folded] = true
 		}
+		seen[folded] = true
 		all = append(all, name)
 		if err := value(d, depth+1); err != nil {
 			return nil, err
