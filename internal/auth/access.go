@@ -11,11 +11,15 @@ import (
 // role; whose order it is the service asks, with Acts, Cooks, Drives and Speaks.
 type Access struct {
 	everyone bool
+	signedIn bool
 	roles    []Role
 }
 
 // Everyone is for what anybody may see: menus, documentation, health, signing in.
 var Everyone = Access{everyone: true}
+
+// SignedIn is for whoever is somebody, with a role or without: one's own account.
+var SignedIn = Access{signedIn: true}
 
 // For is for callers with one of the roles.
 func For(roles ...Role) Access {
@@ -28,7 +32,7 @@ func For(roles ...Role) Access {
 	return a
 }
 
-// Roles are those it is for; none where it is for everyone.
+// Roles are those it is for; none where it is for everyone, or for whoever is signed in.
 func (a Access) Roles() []Role { return slices.Clone(a.roles) }
 
 // Public says whether it is for everyone.
@@ -39,6 +43,9 @@ func (a Access) String() string {
 	if a.everyone {
 		return "everyone"
 	}
+	if a.signedIn {
+		return "whoever is signed in"
+	}
 	names := make([]string, len(a.roles))
 	for i, r := range a.roles {
 		names[i] = string(r)
@@ -47,7 +54,7 @@ func (a Access) String() string {
 }
 
 // Void says whether it is for nobody.
-func (a Access) Void() bool { return !a.everyone && len(a.roles) == 0 }
+func (a Access) Void() bool { return !a.everyone && !a.signedIn && len(a.roles) == 0 }
 
 // Errors of Allows.
 var (
@@ -64,7 +71,7 @@ func (a Access) Allows(c Caller, method string) error {
 		return ErrUnauthenticated
 	case c.ReadOnly && method != http.MethodGet && method != http.MethodHead:
 		return ErrForbidden
-	case slices.ContainsFunc(a.roles, c.Is):
+	case a.signedIn, slices.ContainsFunc(a.roles, c.Is):
 		return nil
 	}
 	return ErrForbidden
