@@ -135,7 +135,7 @@ func start(t *testing.T) *app.System {
 	t.Helper()
 	sys, err := app.New(t.Context(), app.Config{
 		Version: "test", Data: t.TempDir(), Speed: 1, Virtual: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
-		Partners: true, Demo: true, APIKey: innerKey,
+		Partners: true, Demo: true, APIKey: innerKey, Companies: app.Companies{Callbacks: "either"},
 	}, app.Services...)
 	if err != nil {
 		t.Fatal(err)

@@ -24,7 +24,7 @@ var irrefusable = []string{"GET /health", "GET /v1/queues", "GET /v1/events"}
 // Prism runs without --errors: it then lets malformed requests and wrong answers through, so that it is the service
 // that is seen, and tells in a header what it would have refused and, beside that, what it only warns of.
 func TestPrismProxies(t *testing.T) {
-	w := found(t, nil)
+	w := found(t, func(c *app.Config) { c.Callbacks = "either" })
 	gates := w.gates()
 	order, payment, customer := gates[wire.OrderService], gates[wire.PaymentService], gates[wire.CustomerService]
 	delivery, kitchen := gates[wire.DeliveryService], gates[wire.KitchenService]
