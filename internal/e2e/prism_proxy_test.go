@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tiffin-food/tiffin/internal/app"
+	"github.com/tiffin-food/tiffin/internal/quarantine"
 	"github.com/tiffin-food/tiffin/internal/wire"
 )
 
@@ -170,9 +171,25 @@ func (g *gate) payments(open, waits, unpaid wire.Order) {
 	call.Status = wire.Delivered
 	g.bad(422, ask{op: root + "/callback", body: call})
 
+	g.quarantine("/v1/payments")
+
 	g.good(202, ask{op: "POST" + one + "/ask", id: open.ID})
 	g.refused(404, ask{op: "POST" + one + "/ask", id: nobody})
 	g.bad(422, ask{op: "POST" + one + "/ask", id: "one"})
+}
+
+// quarantine looks at what a service keeps of callbacks for what nobody knows.
+func (g *gate) quarantine(path string) {
+	list, dismiss := "GET "+path+"/quarantine", "POST "+path+"/quarantine/dismiss/{id}"
+	kept := decoded[[]quarantine.Kept](g.t, g.good(200, ask{op: list}).body)
+	if len(kept) == 0 {
+		g.t.Fatalf("%s: nothing", list)
+	}
+	g.refused(422, ask{op: list, query: "cursor=x"})
+	g.bad(422, ask{op: list, query: "limit=many"})
+	g.good(202, ask{op: dismiss, id: kept[0].ID})
+	g.refused(404, ask{op: dismiss, id: nobody})
+	g.bad(422, ask{op: dismiss, id: "one"})
 }
 
 func (g *gate) customers() {
@@ -227,6 +244,7 @@ func (g *gate) deliveries(done, open, waits, gone wire.Order) {
 	g.refused(404, ask{op: root + "/callback", body: call})
 	call.Status = wire.CookingMeal
 	g.bad(422, ask{op: root + "/callback", body: call})
+	g.quarantine("/v1/deliveries")
 }
 
 func (g *gate) kitchen(done, open, gone wire.Order) {
@@ -253,6 +271,7 @@ func (g *gate) kitchen(done, open, gone wire.Order) {
 	g.refused(404, ask{op: root + "/callback", body: call})
 	call.Status = wire.InTransit
 	g.bad(422, ask{op: root + "/callback", body: call})
+	g.quarantine("/v1/kitchen")
 
 	const restaurants, restaurant = "GET /v1/restaurants", " /v1/restaurants/{id}"
 	g.good(200, ask{op: restaurants})
