@@ -129,6 +129,7 @@ func (c Config) secrets(names []string) (map[string][]webhook.Secret, error) {
 	if c.Partners && c.mode() == byKey {
 		return nil, errKeyless
 	}
+	var errs []error
 	for _, of := range companies {
 		given, served := of.secret(c.Companies), slices.Contains(names, of.service)
 		switch {
@@ -147,10 +148,10 @@ func (c Config) secrets(names []string) (map[string][]webhook.Secret, error) {
 			}
 			all[of.name] = []webhook.Secret{s}
 		case c.Partners, served && c.mode() == bySignature:
-			return nil, of.missing()
+			errs = append(errs, of.missing())
 		}
 	}
-	return all, nil
+	return all, errors.Join(errs...)
 }
 
 // tolerance is how far by the clock a signature may be from now: what is agreed with others is real time, however fast

@@ -117,7 +117,11 @@ func (g *gate) drive(status int, a ask, v verdict) answer {
 	if a.query != "" {
 		path += "?" + a.query
 	}
-	got, err := g.w.do(g.w.ctx, method, g.address()+path, a.body, append(inside[:len(inside):len(inside)], a.headers...)...)
+	shown := inside
+	if strings.HasSuffix(path, "/callback") { // a signature is over bytes that Prism writes anew
+		shown = byAKey(companyOf(path))
+	}
+	got, err := g.w.do(g.w.ctx, method, g.address()+path, a.body, slices.Concat(shown, a.headers)...)
 	if err != nil {
 		g.t.Fatalf("%s: %v", a.op, err)
 	}

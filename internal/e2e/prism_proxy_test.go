@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tiffin-food/tiffin/internal/app"
+	"github.com/tiffin-food/tiffin/internal/quarantine"
 	"github.com/tiffin-food/tiffin/internal/wire"
 )
 
@@ -24,7 +25,7 @@ var irrefusable = []string{"GET /health", "GET /v1/queues", "GET /v1/events"}
 // Prism runs without --errors: it then lets malformed requests and wrong answers through, so that it is the service
 // that is seen, and tells in a header what it would have refused and, beside that, what it only warns of.
 func TestPrismProxies(t *testing.T) {
-	w := found(t, nil)
+	w := found(t, func(c *app.Config) { c.Callbacks = "either" })
 	gates := w.gates()
 	order, payment, customer := gates[wire.OrderService], gates[wire.PaymentService], gates[wire.CustomerService]
 	delivery, kitchen := gates[wire.DeliveryService], gates[wire.KitchenService]
@@ -170,9 +171,25 @@ func (g *gate) payments(open, waits, unpaid wire.Order) {
 	call.Status = wire.Delivered
 	g.bad(422, ask{op: root + "/callback", body: call})
 
+	g.quarantine("/v1/payments")
+
 	g.good(202, ask{op: "POST" + one + "/ask", id: open.ID})
 	g.refused(404, ask{op: "POST" + one + "/ask", id: nobody})
 	g.bad(422, ask{op: "POST" + one + "/ask", id: "one"})
+}
+
+// quarantine looks at what a service keeps of callbacks for what nobody knows.
+func (g *gate) quarantine(path string) {
+	list, dismiss := "GET "+path+"/quarantine", "POST "+path+"/quarantine/dismiss/{id}"
+	kept := decoded[[]quarantine.Kept](g.t, g.good(200, ask{op: list}).body)
+	if len(kept) == 0 {
+		g.t.Fatalf("%s: nothing", list)
+	}
+	g.refused(422, ask{op: list, query: "cursor=x"})
+	g.bad(422, ask{op: list, query: "limit=many"})
+	g.good(202, ask{op: dismiss, id: kept[0].ID})
+	g.refused(404, ask{op: dismiss, id: nobody})
+	g.bad(422, ask{op: dismiss, id: "one"})
 }
 
 func (g *gate) customers() {
@@ -227,6 +244,7 @@ func (g *gate) deliveries(done, open, waits, gone wire.Order) {
 	g.refused(404, ask{op: root + "/callback", body: call})
 	call.Status = wire.CookingMeal
 	g.bad(422, ask{op: root + "/callback", body: call})
+	g.quarantine("/v1/deliveries")
 }
 
 func (g *gate) kitchen(done, open, gone wire.Order) {
@@ -253,6 +271,7 @@ func (g *gate) kitchen(done, open, gone wire.Order) {
 	g.refused(404, ask{op: root + "/callback", body: call})
 	call.Status = wire.InTransit
 	g.bad(422, ask{op: root + "/callback", body: call})
+	g.quarantine("/v1/kitchen")
 
 	const restaurants, restaurant = "GET /v1/restaurants", " /v1/restaurants/{id}"
 	g.good(200, ask{op: restaurants})

@@ -162,6 +162,9 @@ func TestContractOriginal(t *testing.T) {
 		req := httptest.NewRequestWithContext(w.ctx, method, path, strings.NewReader(body))
 		req.Header.Set("Content-Type", "application/json")
 		setAll(req.Header, inside)
+		if strings.HasSuffix(path, "/callback") {
+			setAll(req.Header, signature(t, companyOf(path), "msg", w.sys.Now(), []byte(body)))
+		}
 		res := httptest.NewRecorder()
 		w.sys.API(service).ServeHTTP(res, req)
 		a := answer{res.Code, res.Header(), res.Body.Bytes()}

@@ -41,7 +41,7 @@ func found(t *testing.T, change func(*app.Config)) *town {
 	t.Helper()
 	cfg := app.Config{
 		Version: "e2e", Data: t.TempDir(), Speed: 1, Virtual: noon, Partners: true, Demo: true, Search: 3 * time.Minute,
-		APIKey: innerKey,
+		APIKey: innerKey, Companies: secrets,
 	}
 	if change != nil {
 		change(&cfg)
