@@ -3,6 +3,7 @@ package httpapi
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -102,7 +103,7 @@ func (c *Certificate) look() (files [2]stamp, err error) {
 	for i, name := range []string{c.opt.Cert, c.opt.Key} {
 		info, statErr := os.Stat(name)
 		if statErr != nil {
-			err = fmt.Errorf("%s: %w", what[i], statErr)
+			err = errors.Join(err, fmt.Errorf("%s: %w", what[i], statErr))
 			continue
 		}
 		files[i] = stamp{info.ModTime(), info.Size()}
