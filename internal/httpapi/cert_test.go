@@ -261,7 +261,7 @@ func TestPlainOnTLS(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	dial := tls.Dialer{Config: &tls.Config{RootCAs: ca.pool, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}} //nolint:gosec // to be refused
+	dial := tls.Dialer{Config: &tls.Config{RootCAs: ca.pool, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}}
 	if conn, err := dial.DialContext(ctx, "tcp", strings.TrimPrefix(url, "http://")); err == nil {
 		_ = conn.Close()
 		t.Error("TLS 1.1 was taken")

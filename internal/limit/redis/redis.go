@@ -45,7 +45,7 @@ func (c *Counter) Add(ctx context.Context, at time.Time, hits ...limit.Hit) ([]l
 			index := limit.Index(at, h.Window)
 			key := c.key(h, index)
 			if h.N > 0 {
-				p.SetNX(ctx, key, 0, 2*h.Window) //nolint:staticcheck // SET NX PX, as it is since Redis 2.6
+				p.SetNX(ctx, key, 0, 2*h.Window)
 				sent[i].now = p.IncrBy(ctx, key, h.N)
 			} else {
 				sent[i].looked = p.Get(ctx, key)
