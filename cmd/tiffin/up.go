@@ -37,12 +37,14 @@ type system struct {
 
 	SilenceLimit time.Duration `help:"Ask whoever owes news when nothing was heard of an order for this long." default:"30m" group:"Limits (by the clock)"`
 
+	app.Door `group:"The public door"`
+
 	Partner app.Misbehaviour `embed:"" prefix:"partner-" group:"Simulated partners, made worse"`
 }
 
 func (s system) config(e *env) app.Config {
 	return app.Config{
-		Engines: s.Engines, Companies: s.Companies, Version: version, Data: s.Data, Speed: s.Speed, From: s.ClockFrom, Log: e.log, APIKey: s.APIKey,
+		Engines: s.Engines, Companies: s.Companies, Door: s.Door, Version: version, Data: s.Data, Speed: s.Speed, From: s.ClockFrom, Log: e.log, APIKey: s.APIKey,
 		Behave: s.Partner, Outbox: s.OutboxLimit, Lease: s.Lease,
 		Limits: order.Limits{Payment: s.PaymentLimit, Driver: s.DriverLimit, Kitchen: s.KitchenLimit, Gap: s.GapLimit, Silence: s.SilenceLimit},
 	}
@@ -89,6 +91,9 @@ func stop(e *env, sys *app.System) error {
 
 func (e *env) say(c *upCmd, sys *app.System, addr net.Addr, took time.Duration) {
 	url := "http://" + addr.String()
+	if c.TLSCert != "" {
+		url = "https://" + addr.String()
+	}
 	flag := ""
 	if url != defaultURL {
 		flag = " --url " + url

@@ -20,7 +20,6 @@ import (
 	"github.com/tiffin-food/tiffin/internal/clock"
 	"github.com/tiffin-food/tiffin/internal/dataset"
 	"github.com/tiffin-food/tiffin/internal/durable"
-	"github.com/tiffin-food/tiffin/internal/gateway"
 	"github.com/tiffin-food/tiffin/internal/httpapi"
 	"github.com/tiffin-food/tiffin/internal/id"
 	"github.com/tiffin-food/tiffin/internal/order"
@@ -105,6 +104,9 @@ func New(ctx context.Context, cfg Config, names ...string) (_ *System, err error
 	}
 	secrets, err := cfg.secrets(names)
 	if err != nil {
+		return nil, err
+	}
+	if err := cfg.openCertificate(); err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
@@ -261,9 +263,13 @@ func (s *System) mount(name string, h http.Handler) error {
 	return s.dir.here.Set(name, "http://"+name)
 }
 
-// Serve answers on the listener until ctx ends, then finishes every request.
+// Serve answers on the listener until ctx ends, then finishes every request: over TLS where the door has a certificate.
 func (s *System) Serve(ctx context.Context, ln net.Listener, h http.Handler) error {
-	return httpapi.Serve(ctx, ln, h, httpapi.ServeOptions{Log: s.log})
+	opt := httpapi.ServeOptions{Log: s.log}
+	if s.cfg.cert != nil {
+		opt.TLS = s.cfg.cert.Config()
+	}
+	return httpapi.Serve(ctx, ln, h, opt)
 }
 
 // API is the HTTP side of a service of this process, or nil.
@@ -335,42 +341,6 @@ func (s *System) Token() string { return s.token }
 
 // NewID makes an id.
 func (s *System) NewID() string { return s.ids.New() }
-
-// door makes the gateway over the services: without sockets where all of them are in this process.
-func (s *System) door() error {
-	var to http.RoundTripper = keyed{s.local, s.cfg.APIKey}
-	for _, name := range Services {
-		if s.apis[name] == nil {
-			to = s.http
-		}
-	}
-	g := gateway.New(gateway.Options{
-		Version: s.cfg.Version, Transport: to, Log: s.log, DemoCustomer: dataset.Demo().Customers[0].ID,
-		Authenticate: auth.Trusting,
-	})
-	s.Gateway, s.apis[Gateway] = g, g.API
-	s.local.Handle(Gateway, g)
-	c, err := client.New("http://"+Gateway, s.local)
-	if err != nil {
-		return err
-	}
-	s.Client = c.As(s.token)
-	return nil
-}
-
-// keyed shows the services of this process our key.
-type keyed struct {
-	http.RoundTripper
-	key string
-}
-
-// RoundTrip is http.RoundTripper. The proxy's request is its own to write into.
-func (k keyed) RoundTrip(r *http.Request) (*http.Response, error) {
-	r = r.WithContext(r.Context())
-	r.Header = r.Header.Clone()
-	r.Header.Set(auth.KeyHeader, k.key)
-	return k.RoundTripper.RoundTrip(r)
-}
 
 // firstData brings in the demo data where there is none yet.
 func (s *System) firstData(ctx context.Context) error {

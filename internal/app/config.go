@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tiffin-food/tiffin/internal/httpapi"
 	"github.com/tiffin-food/tiffin/internal/order"
 	"github.com/tiffin-food/tiffin/internal/wire"
 )
@@ -26,6 +27,7 @@ var Ports = map[string]int{
 type Config struct {
 	Engines
 	Companies
+	Door
 	Version  string
 	Data     string        // the folder of whatever is kept in SQLite
 	Host     string        // where services are that neither run here nor were said to be anywhere; empty: nowhere
@@ -45,6 +47,8 @@ type Config struct {
 
 	// Waiting is told what a start waits for, again and again. nil: what is missing is an error at once.
 	Waiting func(what string, err error)
+
+	cert *httpapi.Certificate // of the door; nil: none
 }
 
 // Misbehaviour makes the simulated companies worse than they are: shares between 0 and 1, and real time.
@@ -91,7 +95,7 @@ func (c Config) Check() error {
 			wrong(limit.name, "a duration from 1s to 168h", limit.value)
 		}
 	}
-	return errors.Join(append(errs, c.checkEngines(), c.checkCompanies())...)
+	return errors.Join(append(errs, c.checkEngines(), c.checkCompanies(), c.checkDoor())...)
 }
 
 // CheckServices says which name is no service.

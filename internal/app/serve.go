@@ -64,6 +64,13 @@ func Serve(ctx context.Context, cfg ServeConfig) (err error) {
 	if err := cfg.Check(); err != nil {
 		return err
 	}
+	if slices.Contains(cfg.Units, Gateway) {
+		if err := cfg.openCertificate(); err != nil {
+			return err
+		}
+	} else {
+		cfg.Door = Door{} // services stay plain among themselves
+	}
 	var missing atomic.Pointer[missed]
 	cfg.Waiting = func(what string, err error) { missing.Store(&missed{what, err}) }
 	units, err := listen(cfg, &missing)
@@ -75,9 +82,13 @@ func Serve(ctx context.Context, cfg ServeConfig) (err error) {
 	var servers sync.WaitGroup
 	errs := make([]error, len(units))
 	for i, u := range units {
-		cfg.Say(fmt.Sprintf("%s listens on http://%s", u.name, u.ln.Addr()))
+		opt, scheme := httpapi.ServeOptions{Log: cfg.Log}, "http"
+		if u.name == Gateway && cfg.cert != nil {
+			opt.TLS, scheme = cfg.cert.Config(), "https"
+		}
+		cfg.Say(fmt.Sprintf("%s listens on %s://%s", u.name, scheme, u.ln.Addr()))
 		servers.Go(func() {
-			if errs[i] = httpapi.Serve(serving, u.ln, &u.door, httpapi.ServeOptions{Log: cfg.Log}); errs[i] != nil {
+			if errs[i] = httpapi.Serve(serving, u.ln, &u.door, opt); errs[i] != nil {
 				fail(errs[i])
 			}
 		})

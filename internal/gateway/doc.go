@@ -3,11 +3,16 @@
 // What may come in is the table in routes.go and nothing else; the commands services give each other are not in it.
 // A request passes, in this order:
 //
-//  1. its id, the limit of its body, recovery from panics, who makes it (httpapi, [Options.Authenticate])
-//  2. [Options.CORS], around everything
-//  3. the route: unknown 404, wrong method 405, not for this caller 401 or 403
-//  4. [Options.Limit], around forwarded routes; [RouteOf] tells it which
-//  5. the forwarder, which tells the service who the caller is and passes no credential on
+//  1. [Options.Origins]: which pages of other sites may read the answer, a refusal included
+//  2. the compression of the answer, zstd or gzip: none of event streams, and none below /v1/auth/
+//  3. its id, the limit of its body, recovery from panics, who makes it (httpapi, [Options.Authenticate])
+//  4. the protection from pages of other sites that would change something
+//  5. the route: unknown 404, wrong method 405, not for this caller 401 or 403
+//  6. [Options.Limit], around all that does work; [RouteOf] tells it which route. [Limits] is one
+//  7. the forwarder, which tells the service who the caller is and passes no credential on
+//
+// Every answer has the headers of header.go. Beside what it forwards the gateway answers a first screen's questions in
+// one ([Dashboard]), and lists the instances that it knows.
 //
 // Answers of the services pass through as they are, event streams without delay. A service that cannot be reached is
 // 503, one that takes too long 504, one that breaks off 502, all as problems. A client's credentials, and whatever it

@@ -42,6 +42,9 @@ func (g *Gateway) forward(route Route) http.Handler {
 				p.Out.URL.Path = strings.TrimPrefix(p.Out.URL.Path, route.strip)
 			}
 			p.SetXForwarded()
+			if client, ok := g.opt.Proxies.Client(p.In); ok {
+				p.Out.Header.Set("X-Forwarded-For", client.String())
+			}
 			for _, name := range private {
 				p.Out.Header.Del(name)
 			}
@@ -56,6 +59,8 @@ func (g *Gateway) forward(route Route) http.Handler {
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) { g.fail(w, r, route, err) },
 		ModifyResponse: func(res *http.Response) error {
 			res.Header.Del(httpapi.RequestIDHeader) // it is there already
+			res.Header.Del("Server")
+			res.Header.Del("X-Powered-By")
 			return nil
 		},
 	}

@@ -24,12 +24,20 @@ type Options struct {
 	Timeout   time.Duration // of a forwarded request, event streams excepted once they have begun; real time, 30 s
 	MaxBody   int64         // bytes; 1 MiB
 
-	// The chain; see the package comment for the order. nil: not there.
-	CORS  Middleware
+	// Limit is around every route that does work; see the package comment for the order. nil: not there.
 	Limit Middleware
+	// Origins are the pages of other sites that may use the API.
+	Origins Origins
+	// Proxies are believed when they say for whom they ask.
+	Proxies Proxies
 
 	// Authenticate finds out who a request is from; nil: everybody is nobody.
 	Authenticate auth.Authenticator
+
+	// Instances lists the instances that were called; nil: nobody knows any.
+	Instances func() []httpapi.Instance
+	// CertExpires is when the certificate does that the gateway is served with; nil: it has none.
+	CertExpires func() time.Time
 
 	// DemoCustomer is the customer that the landing page's example orders for.
 	DemoCustomer string
@@ -38,7 +46,8 @@ type Options struct {
 // Gateway is the public door. It is an http.Handler, safe for concurrent use.
 type Gateway struct {
 	*httpapi.API
-	opt Options
+	opt   Options
+	outer http.Handler // the API with what is around it
 }
 
 // New makes a gateway. It is not ready until SetReady.
@@ -51,11 +60,11 @@ func New(opt Options) *Gateway {
 	}
 	g := &Gateway{opt: opt}
 	settings := httpapi.Options{
-		Name: "Gateway", Version: opt.Version, Log: opt.Log, MaxBody: opt.MaxBody, NoDocs: true,
-		Authenticate: opt.Authenticate,
-	}
-	if opt.CORS != nil {
-		settings.Middleware = append(settings.Middleware, opt.CORS)
+		Name: "Gateway", Title: "Tiffin gateway", Version: opt.Version, Log: opt.Log, MaxBody: opt.MaxBody,
+		Description: "What the public door answers itself. What it forwards is in the services' own documents, behind their names: " +
+			"/order/docs and so on.",
+		Authenticate: opt.Authenticate, CertExpires: opt.CertExpires, Header: header,
+		Middleware: []Middleware{opt.Origins.protect},
 	}
 	for _, s := range Services {
 		settings.Checks = append(settings.Checks, httpapi.Check{
@@ -63,6 +72,10 @@ func New(opt Options) *Gateway {
 		})
 	}
 	g.API = httpapi.New(settings)
+	g.outer = compress(g.API)
+	if share := opt.Origins.share(); share != nil {
+		g.outer = share(g.outer)
+	}
 	for _, route := range routes() {
 		h := g.forward(route)
 		if opt.Limit != nil {
@@ -70,9 +83,13 @@ func New(opt Options) *Gateway {
 		}
 		g.Handle(route.Pattern, route.For, plainPath(h))
 	}
+	g.own()
 	g.Handle("GET /{$}", everyone, http.HandlerFunc(g.landing))
 	return g
 }
+
+// ServeHTTP answers a request.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.outer.ServeHTTP(w, r) }
 
 // plainPath refuses escapes in a path. No public path needs one, and what one side takes for a slash the other may
 // take for a letter.

@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"net/http"
 	"regexp"
+	"slices"
 
 	"github.com/tiffin-food/tiffin/internal/httpapi"
 )
@@ -32,7 +33,7 @@ func (g *Gateway) landing(w http.ResponseWriter, r *http.Request) {
 		Customer string
 		Services []line
 		Routes   []Route
-	}{Version: g.opt.Version, Customer: g.opt.DemoCustomer, Routes: public}
+	}{Version: g.opt.Version, Customer: g.opt.DemoCustomer, Routes: slices.Concat(public, answered)}
 	host, scheme := r.Host, "http"
 	if !saneHost.MatchString(host) {
 		host = "localhost:8080"
@@ -56,8 +57,6 @@ func (g *Gateway) landing(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", landingPolicy)
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cache-Control", "no-cache")
 	_, _ = w.Write(page.Bytes())
 }

@@ -30,6 +30,7 @@ var (
 	kitchens  = auth.For(auth.Kitchen, auth.Operator)
 	couriers  = auth.For(auth.Courier, auth.Operator)
 	operators = auth.For(auth.Operator)
+	people    = auth.For(auth.People...)
 	// partners show their signature, which the service checks, or a key.
 	partners = auth.Everyone
 )
@@ -65,6 +66,7 @@ var public = []Route{
 	{Pattern: "GET /v1/queues", Service: "order", For: operators},
 	{Pattern: "POST /v1/queues/{queue}/messages", Service: "order", For: operators},
 	{Pattern: "GET /v1/events", Service: "order", For: operators},
+	{Pattern: "GET /v1/backlog", Service: "order", For: operators},
 	{Pattern: "GET /v1/dead-letters", Service: "order", For: operators},
 	{Pattern: "POST /v1/dead-letters/{id}/requeue", Service: "order", For: operators},
 	{Pattern: "GET /v1/payments/{id}", Service: "payment", For: operators},
@@ -85,6 +87,12 @@ var public = []Route{
 	{Pattern: "POST /v1/payments/callback", Service: "payment", For: partners},
 	{Pattern: "POST /v1/deliveries/callback", Service: "delivery", For: partners},
 	{Pattern: "POST /v1/kitchen/callback", Service: "kitchen", For: partners},
+}
+
+// answered are the routes of the API that the gateway answers itself, for its page.
+var answered = []Route{
+	{Pattern: "GET /v1/me/dashboard", Service: "gateway", For: people},
+	{Pattern: "GET /v1/instances", Service: "gateway", For: operators},
 }
 
 // routes is public and, for every service, its documentation and health.

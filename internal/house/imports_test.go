@@ -36,6 +36,7 @@ var layers = map[string][]string{
 	"internal/auth/keyring": {"internal/auth", "internal/httpapi"},
 	tokens:                  {"internal/auth", "internal/httpapi"},
 
+	"internal/limit":   {},
 	"internal/durable": {"internal/clock", "internal/crew", "internal/planted"},
 	"internal/httpapi": {"internal/auth", "internal/crew", "internal/durable", "internal/planted"},
 	"internal/client":  {"internal/wire"},
@@ -48,7 +49,7 @@ var layers = map[string][]string{
 // forCores and forAPIs are what the services may import of ours.
 var (
 	forCores = []string{"internal/durable", "internal/wire", "internal/broker", "internal/planted"}
-	forAPIs  = append([]string{"internal/httpapi", "internal/auth", "internal/clock", "internal/cache", "internal/quarantine"}, forCores...)
+	forAPIs  = append([]string{"internal/httpapi", "internal/auth", "internal/clock", "internal/cache", "internal/quarantine", "internal/limit"}, forCores...)
 )
 
 // pureStd is what of the standard library a pure core may import: nothing that does I/O, tells the time, starts or
@@ -123,7 +124,7 @@ func reach(all map[string]pkg, from string) map[string]string {
 // isAdapter says whether a package is an adapter of a port: it lies below the port's package and is not its suite.
 func isAdapter(name string) bool {
 	switch path.Dir(name) {
-	case "internal/durable", "internal/broker", "internal/registry", "internal/cache":
+	case "internal/durable", "internal/broker", "internal/registry", "internal/cache", "internal/limit":
 		return !isSuite(name)
 	}
 	return false

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -37,7 +38,10 @@ type Options struct {
 	// Middleware wraps the routes, the first outermost. It runs inside the request's id, the body limit and the
 	// recovery from panics, and outside of routing: the request's Pattern is not known yet.
 	Middleware []func(http.Handler) http.Handler
-	NoDocs     bool // leave /openapi.json and /docs to others
+	// Header looks at every answer's header before it goes out, and may add to it. The request has its Pattern then, and
+	// its caller. nil: nobody looks.
+	Header func(http.Header, *http.Request)
+	NoDocs bool // leave /openapi.json and /docs to others
 }
 
 // Operation describes a route; Method and Path ("/v1/orders/{id}") are required, OperationID is made from them.
@@ -87,6 +91,7 @@ func New(opt Options) *API {
 			Components: &huma.Components{
 				Schemas:         huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer),
 				SecuritySchemes: securitySchemes,
+				Responses:       map[string]*huma.Response{},
 			},
 		},
 		Formats:       formats,
@@ -112,7 +117,12 @@ func New(opt Options) *API {
 // Register panics where the types make no sense, or access is nobody's: mistakes in the program.
 func Register[I, O any](a *API, access auth.Access, op Operation, handler func(context.Context, *I) (*O, error)) {
 	a.complete(&op, access)
-	huma.Register(a.huma, op, handler)
+	own := maps.Clone(op.Responses)
+	if op.Responses == nil {
+		op.Responses = map[string]*huma.Response{}
+	}
+	huma.Register(a.huma, op, handler) // writes into op.Responses
+	a.share(op, own)
 }
 
 // complete fills in what every operation of ours has in common.
@@ -122,6 +132,10 @@ func (a *API) complete(op *Operation, access auth.Access) {
 		op.Security = security
 		op.Middlewares = append(huma.Middlewares{admission(access)}, op.Middlewares...)
 		op.Errors = append(slices.Clone(op.Errors), http.StatusUnauthorized, http.StatusForbidden)
+	}
+	op.Errors = append(slices.Clone(op.Errors), http.StatusTooManyRequests, http.StatusServiceUnavailable)
+	if op.Method == http.MethodPost || op.Method == http.MethodPut {
+		op.Errors = append(op.Errors, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
 	}
 	if op.OperationID == "" {
 		op.OperationID = operationID(op.Method, op.Path)

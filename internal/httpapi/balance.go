@@ -45,20 +45,21 @@ var (
 )
 
 // pick chooses an instance and counts the call: of two taken at random, the one with fewer calls under way (the
-// power of two choices). Instances whose breaker is open are left out. Who picks must release.
-func (f *fleet) pick(name string, urls []string) (*instance, error) {
+// power of two choices). Instances whose breaker is open are left out, and so is not, where it is not nil. Who picks
+// must release.
+func (f *fleet) pick(name string, urls []string, not *instance) (*instance, error) {
 	all, err := f.of(name, urls)
 	if err != nil {
 		return nil, err
 	}
-	if len(all) == 1 && all[0].breaker == nil {
+	if len(all) == 1 && all[0].breaker == nil && all[0] != not {
 		all[0].inflight.Add(1)
 		return all[0], nil
 	}
 	var room [8]*instance
 	open := room[:0]
 	for _, in := range all {
-		if in.mayCall() {
+		if in != not && in.mayCall() {
 			open = append(open, in)
 		}
 	}
@@ -110,7 +111,7 @@ func (f *fleet) of(name string, urls []string) ([]*instance, error) {
 		if in == nil {
 			base, err := url.Parse(raw)
 			if err != nil || base.Host == "" {
-				return nil, fmt.Errorf("instance of %s: %q is not a base URL", name, raw)
+				return nil, fmt.Errorf("instance of %s: a URL that is not a base URL such as http://host:port", name) // it may hold a password
 			}
 			base.Path = strings.TrimSuffix(base.Path, "/")
 			in = &instance{base: base, service: name}
@@ -170,25 +171,25 @@ func (in *instance) join(target string) (*url.URL, error) {
 	return &u, nil
 }
 
-// Breaker is the state of one instance's circuit breaker.
-type Breaker struct {
+// Instance is one instance of a service, as a client knows it.
+type Instance struct {
 	Service  string `json:"service"`
 	URL      string `json:"url"`
-	State    string `json:"state"` // closed, open, half-open; none
-	InFlight int64  `json:"in_flight"`
-	Failures int    `json:"failures"` // recent ones
+	State    string `json:"state" enum:"closed,open,half-open,none" doc:"Of its circuit breaker; open: it is not called"`
+	Failures int    `json:"failures" doc:"Recent ones"`
+	InFlight int64  `json:"in_flight" doc:"Calls under way"`
 }
 
-// Breakers lists the instances that were called, sorted.
-func (c *Client) Breakers() []Breaker {
-	var all []Breaker
+// Instances lists the instances that were called, sorted.
+func (c *Client) Instances() []Instance {
+	all := []Instance{}
 	c.fleet.services.Range(func(_, v any) bool {
 		now := v.(*service).instances.Load()
 		if now == nil {
 			return true
 		}
 		for _, in := range now.list {
-			b := Breaker{Service: in.service, URL: in.base.Redacted(), State: "none", InFlight: in.inflight.Load()}
+			b := Instance{Service: in.service, URL: in.base.Redacted(), State: "none", InFlight: in.inflight.Load()}
 			if in.breaker != nil {
 				b.State = in.breaker.State().String()
 				b.Failures = int(in.breaker.Metrics().Failures())
@@ -197,7 +198,7 @@ func (c *Client) Breakers() []Breaker {
 		}
 		return true
 	})
-	slices.SortFunc(all, func(a, b Breaker) int {
+	slices.SortFunc(all, func(a, b Instance) int {
 		return strings.Compare(a.Service+" "+a.URL, b.Service+" "+b.URL)
 	})
 	return all

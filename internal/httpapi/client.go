@@ -137,7 +137,7 @@ func (c *Client) do(ctx context.Context, call Call) (Result, error) {
 	if !ok || method == "" || !strings.HasPrefix(target, "/") {
 		return Result{}, errors.New("not METHOD /path")
 	}
-	in, u, err := c.aim(ctx, call.To, target)
+	in, u, err := c.aim(ctx, call.To, target, nil)
 	if err != nil {
 		return Result{}, err
 	}
@@ -157,13 +157,13 @@ func (c *Client) do(ctx context.Context, call Call) (Result, error) {
 	return r, err
 }
 
-// aim chooses an instance, which must be released, and the URL of target there.
-func (c *Client) aim(ctx context.Context, to, target string) (*instance, *url.URL, error) {
+// aim chooses an instance other than not, which must be released, and the URL of target there.
+func (c *Client) aim(ctx context.Context, to, target string, not *instance) (*instance, *url.URL, error) {
 	urls, err := c.opt.Resolver.Resolve(ctx, to)
 	if err != nil {
 		return nil, nil, err
 	}
-	in, err := c.fleet.pick(to, urls)
+	in, err := c.fleet.pick(to, urls, not)
 	if err != nil {
 		return nil, nil, err
 	}

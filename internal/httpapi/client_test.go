@@ -187,7 +187,7 @@ func TestClientOverTCP(t *testing.T) {
 	if _, err := c.Do(ctx, httpapi.Call{To: "payment", Op: "GET /hangs"}); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	if b := c.Breakers(); len(b) != 1 || b[0].InFlight != 0 || b[0].State != "closed" {
+	if b := c.Instances(); len(b) != 1 || b[0].InFlight != 0 || b[0].State != "closed" {
 		t.Errorf("%+v", b)
 	}
 }
@@ -221,7 +221,7 @@ func TestBreaker(t *testing.T) {
 		}
 		state := func(want string) {
 			t.Helper()
-			if b := c.Breakers(); len(b) != 1 || b[0].State != want || b[0].InFlight != 0 || b[0].URL != "http://payment" || b[0].Service != "payment" {
+			if b := c.Instances(); len(b) != 1 || b[0].State != want || b[0].InFlight != 0 || b[0].URL != "http://payment" || b[0].Service != "payment" {
 				t.Fatalf("%+v, want %s", b, want)
 			}
 		}
@@ -270,7 +270,7 @@ func TestNoBreaker(t *testing.T) {
 			t.Fatal(r, err)
 		}
 	}
-	if b := c.Breakers(); b[0].State != "none" {
+	if b := c.Instances(); b[0].State != "none" {
 		t.Errorf("%+v", b)
 	}
 }
@@ -328,7 +328,7 @@ func TestBalance(t *testing.T) {
 	if got := run(100); got[0] != 0 {
 		t.Errorf("a sick instance took %d of 100", got[0])
 	}
-	if b := c.Breakers(); len(b) != 3 || b[0].State != "open" || b[1].State != "closed" {
+	if b := c.Instances(); len(b) != 3 || b[0].State != "open" || b[1].State != "closed" {
 		t.Errorf("%+v", b)
 	}
 	res.mu.Lock()

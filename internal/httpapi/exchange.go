@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -35,8 +36,12 @@ type exchange struct {
 	large atomic.Bool // it was not read to its end
 }
 
-// bodyTimeout is how long a request's body may take to come, real time.
-const bodyTimeout = 10 * time.Second
+// How long a request's body may take to come, and how long a client may take to take what was written, real time. The
+// second begins anew with every write: a stream goes on as long as its client reads.
+const (
+	bodyTimeout  = 10 * time.Second
+	writeTimeout = time.Minute
+)
 
 type exchangeKey struct{}
 
@@ -62,6 +67,11 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request) {
 		WriteError(x, r, &http.MaxBytesError{Limit: a.opt.MaxBody})
 		return
 	}
+	if coding := r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
+		WriteError(x, r, Errorf(http.StatusUnsupportedMediaType,
+			"the body is compressed; expected it as it is, without Content-Encoding (or with identity)"))
+		return
+	}
 	if r.Body != nil && r.Body != http.NoBody {
 		x.body, r.Body = r.Body, (*exchangeBody)(x)
 		_ = x.SetReadDeadline(time.Now().Add(bodyTimeout)) // where there is a connection
@@ -78,6 +88,10 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	a.handler.ServeHTTP(x, r)
+	if !x.wrote {
+		x.WriteHeader(http.StatusOK)
+	}
+	x.extend() // for what net/http still holds back
 }
 
 // recover answers a panic. Once the answer has begun, all that can be done is to break it off.
@@ -109,6 +123,9 @@ func (x *exchange) WriteHeader(status int) {
 		if x.large.Load() {
 			x.Header().Set("Connection", "close")
 		}
+		if x.api.opt.Header != nil {
+			x.api.opt.Header(x.Header(), x.req)
+		}
 	}
 	if x.req.Pattern == "" && (status == http.StatusNotFound || status == http.StatusMethodNotAllowed) &&
 		x.Header().Get("Content-Type") != problemType {
@@ -131,6 +148,7 @@ func (x *exchange) Write(b []byte) (int, error) {
 	if x.mute {
 		return len(b), nil
 	}
+	x.extend()
 	return x.ResponseWriter.Write(b)
 }
 
@@ -142,6 +160,11 @@ func (x *exchange) Flush() {
 	if f, ok := x.ResponseWriter.(http.Flusher); ok {
 		f.Flush()
 	}
+}
+
+// extend gives the client its time for the next write, where there is a connection.
+func (x *exchange) extend() {
+	_ = http.NewResponseController(x.ResponseWriter).SetWriteDeadline(time.Now().Add(writeTimeout))
 }
 
 // Unwrap is for http.ResponseController.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"time"
 	"unicode/utf8"
 )
 
@@ -23,6 +24,10 @@ type Problem struct {
 	Status int          `json:"status" doc:"The HTTP status" example:"422"`
 	Detail string       `json:"detail" doc:"What is wrong, for a person" example:"body.items[0].quantity: expected number >= 1"`
 	Errors []FieldError `json:"errors,omitempty" doc:"What is wrong, field by field"`
+
+	// RetryAfter is when the client may come back, told in whole seconds; 0: a second where the status is 503, else
+	// nothing is said.
+	RetryAfter time.Duration `json:"-"`
 }
 
 // FieldError says what is wrong with one field. It never repeats the value: it might be a secret.
@@ -58,11 +63,15 @@ func (p *Problem) MarshalJSON() ([]byte, error) {
 
 // GetHeaders is for huma: whoever is told to come back is told when, and whoever is nobody how to be somebody.
 func (p *Problem) GetHeaders() http.Header {
-	switch p.Status {
-	case http.StatusServiceUnavailable:
+	switch {
+	case p.RetryAfter > 0:
+		return http.Header{"Retry-After": {strconv.FormatInt(int64((p.RetryAfter+time.Second-1)/time.Second), 10)}}
+	case p.Status == http.StatusServiceUnavailable:
 		return http.Header{"Retry-After": {strconv.Itoa(retryAfter)}}
-	case http.StatusUnauthorized:
+	case p.Status == http.StatusUnauthorized:
 		return http.Header{"Www-Authenticate": {`Bearer realm="tiffin"`}}
+	case p.Status == http.StatusUnsupportedMediaType:
+		return http.Header{"Accept-Encoding": {"identity"}} // RFC 9110, 15.5.16
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,8 +14,11 @@ import (
 // Timeouts of a server, real time.
 const (
 	headerTimeout = 5 * time.Second
-	idleTimeout   = 2 * time.Minute // longer than a client keeps a connection: the client closes, never the server under it
-	maxHeader     = 64 << 10        // bytes
+	idleTimeout   = 2 * time.Minute  // longer than a client keeps a connection: the client closes, never the server under it
+	maxHeader     = 64 << 10         // bytes
+	pingAfter     = 30 * time.Second // of silence on an HTTP/2 connection: its client may be gone
+	pingTimeout   = 15 * time.Second
+	maxStreams    = 100 // requests at once on one HTTP/2 connection
 )
 
 // ServeOptions tune Serve; the zero value is good.
@@ -24,6 +28,8 @@ type ServeOptions struct {
 	Linger time.Duration
 	// Grace is how long requests under way may take after that; 30 s. What is not finished then is broken off.
 	Grace time.Duration
+	// TLS makes the server speak HTTPS, with HTTP/2; [Certificate.Config] is one. nil: plain HTTP.
+	TLS *tls.Config
 }
 
 // Serve answers the listener's connections until ctx ends, and then stops without cutting a request: it turns
@@ -46,10 +52,19 @@ func Serve(ctx context.Context, ln net.Listener, h http.Handler, opt ServeOption
 		MaxHeaderBytes:    maxHeader,
 		BaseContext:       func(net.Listener) context.Context { return base },
 		ErrorLog:          slog.NewLogLogger(opt.Log.Handler(), slog.LevelWarn),
-		// No ReadTimeout and no WriteTimeout: both would end event streams. Bodies have a deadline of their own.
+		TLSConfig:         opt.TLS,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams, SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
+		// No ReadTimeout and no WriteTimeout: both would end event streams. Bodies have a deadline of their own, and so
+		// has each write.
 	}
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(ln) }()
+	go func() {
+		if opt.TLS != nil {
+			served <- server.ServeTLS(ln, "", "")
+		} else {
+			served <- server.Serve(ln)
+		}
+	}()
 	select {
 	case err := <-served:
 		close(draining)

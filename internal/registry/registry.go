@@ -11,15 +11,18 @@ import (
 )
 
 // CheckURLs says which of a service's URLs is no base URL: http or https with a host, without query and fragment, and
-// without a password, since lists are shown and logged.
+// without a password, since lists are shown and logged. The error repeats scheme and host at most: the rest, or what
+// cannot be read at all, may hold a password.
 func CheckURLs(service string, urls ...string) error {
 	for _, raw := range urls {
 		u, err := url.Parse(raw)
-		if err == nil && u.User != nil {
-			return fmt.Errorf("instance of %s: %q has a user in it", service, u.Redacted())
-		}
-		if err != nil || u.Hostname() == "" || (u.Scheme != "http" && u.Scheme != "https") || u.RawQuery != "" || u.Fragment != "" {
-			return fmt.Errorf("instance of %s: %q is not a base URL such as http://host:port", service, raw)
+		switch {
+		case err != nil, u.Hostname() == "", u.Scheme != "http" && u.Scheme != "https":
+			return fmt.Errorf("instance of %s: a URL that is not a base URL such as http://host:port", service)
+		case u.User != nil:
+			return fmt.Errorf("instance of %s: the URL of %s://%s has a user in it", service, u.Scheme, u.Host)
+		case u.RawQuery != "", u.Fragment != "":
+			return fmt.Errorf("instance of %s: the URL of %s://%s is not a base URL: it has a query or a fragment", service, u.Scheme, u.Host)
 		}
 	}
 	return nil

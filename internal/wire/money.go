@@ -11,7 +11,7 @@ import (
 // is 12.95 Euros.
 type Money struct {
 	Amount   int64  `json:"amount" doc:"Minor units (cents)" minimum:"0"`
-	Currency string `json:"currency" doc:"ISO 4217 code" pattern:"^[A-Z]{3}$"`
+	Currency string `json:"currency" doc:"ISO 4217 code" pattern:"^[A-Z]{3}$" example:"EUR"`
 }
 
 // Euro is the currency of the original routes.

@@ -9,3 +9,13 @@ func (Decimal) Schema(huma.Registry) *huma.Schema {
 		Examples: []any{12.95},
 	}
 }
+
+// Schema says in the OpenAPI documents what a Status is: one of those that an order has. A field that takes fewer, or
+// others, says so in its tag.
+func (Status) Schema(huma.Registry) *huma.Schema {
+	s := &huma.Schema{Type: huma.TypeString, Examples: []any{string(DriverAvailable)}}
+	for _, known := range Statuses {
+		s.Enum = append(s.Enum, string(known))
+	}
+	return s
+}

@@ -235,3 +235,16 @@ func decode(raw string) (cache.Entry, bool) {
 	}
 	return cache.Entry{}, false
 }
+
+// Pipeline sends the commands that f queues in one round trip, for whoever shares the connections: under the same
+// timeout, and not at all while Redis is away. The error is the first of any of them, redis.Nil included; the others
+// have been carried out.
+func (c *Cache) Pipeline(ctx context.Context, f func(redis.Pipeliner)) error {
+	return c.call(ctx, func(ctx context.Context) error {
+		_, err := c.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+			f(p)
+			return nil
+		})
+		return err
+	})
+}

@@ -177,7 +177,7 @@ func (s *Service) registerAccount(ctx context.Context, in *registerInput) (*acco
 }
 
 func (s *Service) listAccounts(ctx context.Context, in *accountsInput) (*accountsOutput, error) {
-	states, records, err := s.accounts.List(ctx, in.After, in.Limit)
+	states, records, err := s.accounts.List(ctx, "", in.After, in.Limit)
 	if err != nil {
 		return nil, err
 	}

@@ -100,7 +100,7 @@ func TestNoSecretIsWritten(t *testing.T) {
 		d.want(401, "", "GET", "/v1/accounts", "", auth.KeyHeader, key.Text+"x")
 		kept := d.log.String()
 		for _, store := range d.stores() {
-			records, err := store.List(d.ctx, "", 100)
+			records, err := store.List(d.ctx, "", "", 100)
 			if err != nil {
 				t.Fatal(err)
 			}

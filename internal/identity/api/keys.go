@@ -130,7 +130,7 @@ func (s *Service) EnsureKeys(ctx context.Context, keys []auth.Key) error {
 }
 
 func (s *Service) listKeys(ctx context.Context, in *keysInput) (*keysOutput, error) {
-	states, records, err := s.keys.List(ctx, in.After, in.Limit)
+	states, records, err := s.keys.List(ctx, "", in.After, in.Limit)
 	if err != nil {
 		return nil, err
 	}

@@ -130,12 +130,12 @@ type sickStore struct {
 	lists atomic.Int64
 }
 
-func (s *sickStore) List(ctx context.Context, before string, limit int) ([]durable.Record, error) {
+func (s *sickStore) List(ctx context.Context, party, before string, limit int) ([]durable.Record, error) {
 	s.lists.Add(1)
 	if s.sick.Load() {
 		return nil, errors.New("sick")
 	}
-	return s.Store.List(ctx, before, limit)
+	return s.Store.List(ctx, party, before, limit)
 }
 
 // TestTwoInstances: what one makes and revokes the other knows within half a second, by one list of the store.

@@ -114,7 +114,7 @@ func (r *ring) readAll(ctx context.Context) error {
 	defer cancel()
 	began, before := r.now(), ""
 	for {
-		states, records, err := r.runner.List(ctx, before, readPage)
+		states, records, err := r.runner.List(ctx, "", before, readPage)
 		r.mu.Lock()
 		r.tried = began
 		for i, s := range states {

@@ -212,6 +212,7 @@ func (s *Service) Routes(a *httpapi.API) {
 	}, s.retry)
 	s.events(a)
 	s.queues(a)
+	s.overdue(a)
 }
 
 func (s *Service) place(ctx context.Context, in *placeInput) (*placeOutput, error) {

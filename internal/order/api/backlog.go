@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tiffin-food/tiffin/internal/auth"
 	"github.com/tiffin-food/tiffin/internal/durable"
 	"github.com/tiffin-food/tiffin/internal/httpapi"
 )
@@ -22,9 +23,18 @@ type gauge struct {
 const countEvery = 5 * time.Second
 
 // admit refuses new orders while more than MaxBacklog have work overdue, or put off after a failed attempt: while a
-// neighbour is away nearly all the work there is for it waits for its next try. One request in a while counts, the
-// others go by its last count.
+// neighbour is away nearly all the work there is for it waits for its next try.
 func (s *Service) admit(ctx context.Context) error {
+	if s.backlog(ctx) > s.opt.MaxBacklog {
+		return httpapi.Errorf(http.StatusServiceUnavailable,
+			"more than %d orders wait for work to be done on them; no more are taken until that is fewer", s.opt.MaxBacklog)
+	}
+	return nil
+}
+
+// backlog is how many orders have work overdue, or put off; of more than MaxBacklog one more is counted. One request in
+// a while counts, the others go by its last count.
+func (s *Service) backlog(ctx context.Context) int {
 	g := &s.gauge
 	g.mu.Lock()
 	count := !g.asking && time.Now().After(g.until)
@@ -45,9 +55,21 @@ func (s *Service) admit(ctx context.Context) error {
 		}
 		g.mu.Unlock()
 	}
-	if n > s.opt.MaxBacklog {
-		return httpapi.Errorf(http.StatusServiceUnavailable,
-			"more than %d orders wait for work to be done on them; no more are taken until that is fewer", s.opt.MaxBacklog)
+	return n
+}
+
+// overdue registers the count for operators.
+func (s *Service) overdue(a *httpapi.API) {
+	type body struct {
+		Orders int  `json:"orders" doc:"How many, as counted within the last seconds"`
+		More   bool `json:"more" doc:"More than that: no new orders are taken"`
 	}
-	return nil
+	type output struct{ Body body }
+	httpapi.Register(a, auth.For(auth.Operator), httpapi.Operation{
+		Method: http.MethodGet, Path: "/v1/backlog", OperationID: "backlog", Tags: []string{"operations"},
+		Summary: "How many orders have work overdue, or put off after a failed attempt",
+	}, func(ctx context.Context, _ *struct{}) (*output, error) {
+		n := s.backlog(ctx)
+		return &output{body{min(n, s.opt.MaxBacklog), n > s.opt.MaxBacklog}}, nil
+	})
 }
