@@ -25,6 +25,7 @@ import (
 	"github.com/tiffin-food/tiffin/internal/id"
 	"github.com/tiffin-food/tiffin/internal/order"
 	"github.com/tiffin-food/tiffin/internal/registry/consul"
+	"github.com/tiffin-food/tiffin/internal/telemetry"
 	"github.com/tiffin-food/tiffin/internal/wire"
 )
 
@@ -36,6 +37,7 @@ type System struct {
 
 	cfg      Config
 	log      *slog.Logger
+	tel      *telemetry.Telemetry
 	dbs      *databases
 	owner    string
 	ids      *id.Source
@@ -120,6 +122,9 @@ func New(ctx context.Context, cfg Config, names ...string) (_ *System, err error
 	}
 	s.ids = id.NewSource(s.Clock.Now, rand.Reader)
 	s.owner = s.ids.New()
+	if s.tel, err = s.openTelemetry(); err != nil {
+		return nil, err
+	}
 	if err := s.connect(ctx); err != nil {
 		return nil, err
 	}
@@ -225,7 +230,7 @@ func (s *System) shell() durable.Options {
 	opt := durable.Options{
 		Owner: s.owner, Clock: s.Clock, Log: s.log,
 		Flush:    time.Second, // a finished record leaves memory then
-		Executor: executor{client: s.http, publisher: s.broker, clock: s.Clock},
+		Executor: executor{client: s.http, publisher: s.tel.Publisher(s.broker), clock: s.Clock},
 	}
 	if s.cfg.shared() { // what is agreed with other processes is real time, however fast the clock runs
 		onWall := func(d time.Duration) time.Duration { return time.Duration(float64(d) * s.cfg.Speed) }
@@ -274,7 +279,7 @@ func (s *System) Stop(ctx context.Context) error {
 		})
 	}
 	wait.Wait()
-	errs = append(errs, s.disconnect(ctx))
+	errs = append(errs, s.disconnect(ctx), s.tel.Close(ctx))
 	s.end()
 	s.loops.Wait()
 	if s.partners != nil {
@@ -320,8 +325,9 @@ func (s *System) door() error {
 	}
 	g := gateway.New(gateway.Options{
 		Version: s.cfg.Version, Transport: to, Log: s.log, DemoCustomer: dataset.Demo().Customers[0].ID,
-		Authenticate: auth.Trusting,
+		Authenticate: auth.Trusting, Tracer: s.tel.Tracer(Gateway), Meter: s.meter(Gateway),
 	})
+	s.metrics(g.API, auth.For(auth.Operator))
 	s.Gateway, s.apis[Gateway] = g, g.API
 	s.local.Handle(Gateway, g)
 	c, err := client.New("http://"+Gateway, s.local)

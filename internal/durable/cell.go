@@ -1,6 +1,7 @@
 package durable
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -62,6 +63,8 @@ type turn struct {
 	out    *Outcome
 	unpark string // the name of an effect to take up again
 	sure   bool   // what is in memory is not older than the turn: it was read or saved since
+	span   Span   // nil: nobody follows it
+	failed error  // of an effect's outcome: what the core said
 }
 
 // NewCell is the bookkeeping of the record id. Nothing is known of it yet.
@@ -132,7 +135,7 @@ func (c *Cell[S]) Next(now time.Time) Act {
 		if c.phase == idle && !c.waiting(now) {
 			if c.stale || len(c.queue) > 0 && !c.loaded && (!c.queue[0].create || c.queue[0].look) {
 				c.phase, c.covered = loading, len(c.queue)
-				return Act{Kind: ActLoad}
+				return Act{Kind: ActLoad, Trace: c.cause()}
 			}
 			if len(c.queue) > 0 {
 				if c.step(now) {
@@ -161,9 +164,9 @@ func (c *Cell[S]) Next(now time.Time) Act {
 func (c *Cell[S]) save() Act {
 	c.covered = len(c.queue)
 	if planted.Is(planted.TimerNotPersisted) {
-		return Act{Kind: ActSave, Record: withoutTimers(c.next)}
+		return Act{Kind: ActSave, Record: withoutTimers(c.next), Trace: c.cause()}
 	}
-	return Act{Kind: ActSave, Record: c.next}
+	return Act{Kind: ActSave, Record: c.next, Trace: c.cause()}
 }
 
 func (c *Cell[S]) waiting(now time.Time) bool { return now.Before(c.retryAt) }
@@ -239,6 +242,7 @@ func (c *Cell[S]) step(now time.Time) (save bool) {
 	if t.event.At.Before(c.rec.Updated) {
 		t.event.At = c.rec.Updated
 	}
+	c.follow(t)
 	after, effects, err := c.machine.Step(state, t.event)
 	switch {
 	case errors.Is(err, ErrIgnored):
@@ -258,6 +262,7 @@ func (c *Cell[S]) step(now time.Time) (save bool) {
 		c.over(nil)
 		return false
 	case err != nil && t.effect != "":
+		t.failed = err
 		c.park(t.effect, err.Error(), now)
 		c.over(nil)
 		return false
@@ -267,7 +272,7 @@ func (c *Cell[S]) step(now time.Time) (save bool) {
 	}
 	c.begin(now)
 	if !c.loaded {
-		c.next = Record{ID: c.id, Key: t.key, Version: 1, Created: now, Updated: now}
+		c.next = Record{ID: c.id, Key: t.key, Trace: t.event.Trace, Version: 1, Created: now, Updated: now}
 	}
 	if t.effect == "" && t.event.ID != "" {
 		seen := c.next.Seen
@@ -276,7 +281,7 @@ func (c *Cell[S]) step(now time.Time) (save bool) {
 		}
 		c.next.Seen = append(seen[:len(seen):len(seen)], Seen{ID: t.event.ID, Hash: fingerprint(t.event)})
 	}
-	if err = c.next.owe(t.effect, effects, now); err == nil {
+	if err = c.next.owe(t.effect, effects, t.event.Trace, now); err == nil {
 		if c.next.State, err = c.machine.Append(nil, after); err != nil {
 			err = fmt.Errorf("encoding record %s: %w", c.id, err)
 		}
@@ -353,6 +358,9 @@ func (c *Cell[S]) over(err error) {
 	}
 	if t.token != 0 {
 		c.replies = append(c.replies, Reply{Token: t.token, Err: err})
+	}
+	if t.span != nil {
+		t.span.End(cmp.Or(err, t.failed))
 	}
 	c.fails, c.retryAt = 0, time.Time{}
 }

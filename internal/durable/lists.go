@@ -11,7 +11,7 @@ import (
 func ListRoom(r Record) int {
 	n := 16
 	for _, o := range r.Owed {
-		n += 192 + len(o.Name) + len(o.To) + len(o.Op) + len(o.Body) + len(o.ID) + len(o.Parked) + len(o.Last)
+		n += 192 + len(o.Name) + len(o.To) + len(o.Op) + len(o.Body) + len(o.ID) + len(o.Parked) + len(o.Last) + len(o.Trace)
 	}
 	for _, s := range r.Seen {
 		n += 20 + len(s.ID) + len(s.Hash)
@@ -53,6 +53,9 @@ func AppendOwed(b []byte, owed []Owed) ([]byte, error) {
 		}
 		if o.Last != "" {
 			b = field(append(b, ','), "last", o.Last)
+		}
+		if o.Trace != "" {
+			b = field(append(b, ','), "trace", o.Trace)
 		}
 		b = append(b, '}')
 	}

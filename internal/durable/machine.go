@@ -46,6 +46,7 @@ type Event struct {
 	// must not be.
 	Value any
 	Hash  string // what tells events of one ID apart; drawn from Type and Body where empty
+	Trace string // the W3C traceparent of whoever brings it; it is no part of Hash and means nothing to a core
 }
 
 // Into gives the event's body to the pointer v.

@@ -43,7 +43,7 @@ func (c *Cell[S]) send(now time.Time) (Act, bool) {
 			return Act{}, true
 		}
 		if o.Kind == KindTimer {
-			c.queue = append(c.queue, turn{effect: o.ID, event: Event{ID: o.ID, Type: o.Name + Due, At: now}})
+			c.queue = append(c.queue, turn{effect: o.ID, event: Event{ID: o.ID, Type: o.Name + Due, At: now, Trace: o.Trace}})
 			return Act{}, true
 		}
 		if planted.Is(planted.OutboxRemovedBeforeConfirm) && o.Kind == KindMessage {
@@ -117,7 +117,12 @@ func (c *Cell[S]) recallSent() {
 }
 
 func (c *Cell[S]) park(id, why string, now time.Time) {
-	c.edit(id, now, func(o *Owed) { o.Parked = bounded(why) })
+	c.edit(id, now, func(o *Owed) {
+		o.Parked = bounded(why)
+		if c.terms.Meter != nil {
+			c.terms.Meter.Parked(o.Name)
+		}
+	})
 }
 
 // edit changes an owed effect in memory, to be saved with the next save or a flush.
@@ -151,6 +156,9 @@ func (c *Cell[S]) unparkNow(name string, now time.Time) error {
 	for _, o := range c.rec.Owed {
 		if o.Name == name && o.Parked != "" {
 			c.edit(o.ID, now, func(o *Owed) { o.Parked, o.Due, o.Attempt = "", now, 0 })
+			if c.terms.Meter != nil {
+				c.terms.Meter.Unparked(name)
+			}
 			return nil
 		}
 	}
@@ -165,7 +173,7 @@ func (c *Cell[S]) Sent(id string, out Outcome) {
 // outcome turns what became of an effect into the turn's event; false where there is none for the core: it is to
 // be tried again, or it was a message that the broker took.
 func (c *Cell[S]) outcome(t *turn, o Owed, now time.Time) bool {
-	t.event = Event{ID: o.ID, At: now}
+	t.event = Event{ID: o.ID, At: now, Trace: o.Trace}
 	switch {
 	case t.out.Verdict == Accepted && o.Kind == KindMessage: // the broker has it: no core needs to know
 		c.published(o.ID, now)

@@ -16,6 +16,7 @@ import (
 type Record struct {
 	ID      string
 	Key     string // a second identity, unique where not empty: an idempotency key, an e-mail address
+	Trace   string // the W3C traceparent of what created the record; empty where nothing is traced
 	Version int64  // 1 after Create, one more with every Save
 	Created time.Time
 	Updated time.Time
@@ -35,6 +36,7 @@ type Owed struct {
 	Attempt int    `json:"attempt,omitempty"`
 	Parked  string `json:"parked,omitempty"` // why a person must look; a parked effect is not tried
 	Last    string `json:"last,omitempty"`   // what went wrong the last time
+	Trace   string `json:"trace,omitempty"`  // the W3C traceparent of what it is owed for; empty where nothing is traced
 }
 
 // Seen is an inbox entry: an event that was applied.
@@ -76,7 +78,7 @@ type Store interface {
 	// Load reads a record; ErrNotFound.
 	Load(ctx context.Context, id string) (Record, error)
 	// Save replaces the record whose version is one less than the given; ErrConflict, ErrNotFound, ErrUnknown.
-	// Key and Created stay as they were created.
+	// Key, Created and Trace stay as they were created.
 	Save(context.Context, Record) error
 	// Claim takes over up to Limit records, the longest due first and equal ones by id, whose Due has come and which
 	// nobody has in hand: their lease has run out, Who's own too. On an exclusive store leases say nothing: there it
@@ -150,8 +152,12 @@ func (r *Record) settle(id string) {
 	r.Owed = slices.DeleteFunc(slices.Clone(r.Owed), func(o Owed) bool { return o.ID == id })
 }
 
-// owe takes the effect settled (none where empty) out of what is owed, and then adds, replaces and drops effects.
-func (r *Record) owe(settled string, effects []Effect, now time.Time) error {
+// owe takes the effect settled (none where empty) out of what is owed, and then adds, replaces and drops effects. What
+// it adds is part of the trace of the event that brought it, or else of the record's own.
+func (r *Record) owe(settled string, effects []Effect, trace string, now time.Time) error {
+	if trace == "" {
+		trace = r.Trace
+	}
 	owed := make([]Owed, 0, len(r.Owed)+len(effects))
 	for _, o := range r.Owed {
 		if o.ID != settled {
@@ -169,7 +175,7 @@ func (r *Record) owe(settled string, effects []Effect, now time.Time) error {
 			e.Due = now
 		}
 		r.Minted++
-		owed = append(owed, Owed{Effect: e, ID: r.ID + "/" + e.Name + "/" + strconv.FormatInt(r.Minted, 10)})
+		owed = append(owed, Owed{Effect: e, ID: r.ID + "/" + e.Name + "/" + strconv.FormatInt(r.Minted, 10), Trace: trace})
 	}
 	if len(owed) > MaxOwed {
 		return fmt.Errorf("record %s would owe %d effects, more than %d", r.ID, len(owed), MaxOwed)

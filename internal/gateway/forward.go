@@ -42,9 +42,10 @@ func (g *Gateway) forward(route Route) http.Handler {
 				p.Out.URL.Path = strings.TrimPrefix(p.Out.URL.Path, route.strip)
 			}
 			p.SetXForwarded()
-			for _, name := range private {
+			for _, name := range append(httpapi.TraceHeaders, private...) {
 				p.Out.Header.Del(name)
 			}
+			httpapi.Inject(p.In.Context(), p.Out.Header) // our own trace; an outsider's ends here
 			if caller := auth.From(p.In.Context()); !caller.Nobody() {
 				p.Out.Header.Set(auth.Header, caller.Encode())
 			}

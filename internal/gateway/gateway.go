@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/tiffin-food/tiffin/internal/auth"
 	"github.com/tiffin-food/tiffin/internal/httpapi"
 )
@@ -31,6 +33,9 @@ type Options struct {
 	// Authenticate finds out who a request is from; nil: everybody is nobody.
 	Authenticate auth.Authenticator
 
+	Tracer trace.Tracer  // nil: nothing is traced
+	Meter  httpapi.Meter // nil: nothing is counted
+
 	// DemoCustomer is the customer that the landing page's example orders for.
 	DemoCustomer string
 }
@@ -53,6 +58,7 @@ func New(opt Options) *Gateway {
 	settings := httpapi.Options{
 		Name: "Gateway", Version: opt.Version, Log: opt.Log, MaxBody: opt.MaxBody, NoDocs: true,
 		Authenticate: opt.Authenticate,
+		Tracer:       opt.Tracer, Meter: opt.Meter, Outside: true, Access: true,
 	}
 	if opt.CORS != nil {
 		settings.Middleware = append(settings.Middleware, opt.CORS)

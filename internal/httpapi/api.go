@@ -15,6 +15,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/tiffin-food/tiffin/internal/auth"
 )
@@ -37,7 +38,12 @@ type Options struct {
 	// Middleware wraps the routes, the first outermost. It runs inside the request's id, the body limit and the
 	// recovery from panics, and outside of routing: the request's Pattern is not known yet.
 	Middleware []func(http.Handler) http.Handler
-	NoDocs     bool // leave /openapi.json and /docs to others
+	NoDocs     bool         // leave /openapi.json and /docs to others
+
+	Tracer  trace.Tracer // nil: nothing is traced
+	Outside bool         // requests come from outsiders, whose traces are linked to and not continued
+	Meter   Meter        // nil: nothing is counted
+	Access  bool         // log every request, at level info
 }
 
 // Operation describes a route; Method and Path ("/v1/orders/{id}") are required, OperationID is made from them.

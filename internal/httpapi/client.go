@@ -102,6 +102,7 @@ type Call struct {
 	Body           []byte // JSON; nil: none
 	IdempotencyKey string
 	Header         http.Header // further headers; not written into
+	attempt        int         // of a read that is tried again: from 1 on
 }
 
 // Result is an answer, whatever its status.
@@ -155,6 +156,7 @@ func (c *Client) aim(ctx context.Context, to, target string) (*instance, *url.UR
 	}
 	in, err := c.fleet.pick(to, urls)
 	if err != nil {
+		c.refused(ctx, to, err)
 		return nil, nil, err
 	}
 	u, err := in.join(target)
@@ -165,7 +167,7 @@ func (c *Client) aim(ctx context.Context, to, target string) (*instance, *url.UR
 	return in, u, nil
 }
 
-func (c *Client) send(ctx context.Context, call Call, method string, u *url.URL) (Result, error) {
+func (c *Client) send(ctx context.Context, call Call, method string, u *url.URL) (r Result, err error) {
 	header := make(http.Header, 6+len(call.Header))
 	for k, v := range call.Header {
 		header[k] = v
@@ -181,6 +183,8 @@ func (c *Client) send(ctx context.Context, call Call, method string, u *url.URL)
 	if id := RequestID(ctx); id != "" {
 		header[RequestIDHeader] = []string{id}
 	}
+	ctx, span := c.called(ctx, call.To, method, header, call.attempt)
+	defer func() { span.end(r.Status, err) }()
 	req := &http.Request{
 		Method: method, URL: u, Host: u.Host, Header: header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
@@ -196,7 +200,7 @@ func (c *Client) send(ctx context.Context, call Call, method string, u *url.URL)
 		return Result{}, err
 	}
 	defer res.Body.Close() //nolint:errcheck // read to its end or given up
-	r := Result{Status: res.StatusCode, Header: res.Header}
+	r = Result{Status: res.StatusCode, Header: res.Header}
 	if after := res.Header["Retry-After"]; len(after) > 0 {
 		r.RetryAfter = parseRetryAfter(after[0], time.Now())
 	}
@@ -237,6 +241,7 @@ func readAll(r io.Reader, n, limit int64) ([]byte, error) {
 func (c *Client) Get(ctx context.Context, to, path string) (Result, error) {
 	call := Call{To: to, Op: "GET " + path}
 	for attempt := 1; ; attempt++ {
+		call.attempt = attempt
 		r, err := c.Do(ctx, call)
 		switch Classify(r.Status, err) {
 		case durable.Accepted:

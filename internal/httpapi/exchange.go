@@ -13,6 +13,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/tiffin-food/tiffin/internal/auth"
 )
 
@@ -24,8 +26,11 @@ type exchange struct {
 	http.ResponseWriter
 	api   *API
 	req   *http.Request
-	id    string
-	wrote bool
+	id     string
+	caller auth.Caller
+	span   trace.Span // nil: not traced
+	status int        // that was answered; 0: none yet
+	wrote  bool
 	mute  bool // the router's plain text is replaced by a problem
 
 	// The body may be read by another goroutine than the handler's: a transport's.
@@ -56,6 +61,13 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request) {
 	w.Header()[RequestIDHeader] = []string{x.id}
 	r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
 	x.req = r
+	if a.watched() {
+		if a.opt.Meter != nil {
+			a.opt.Meter.Begin()
+		}
+		began := time.Now()
+		defer func() { x.over(began) }() // after recover
+	}
 	defer x.recover()
 	if r.ContentLength > a.opt.MaxBody {
 		x.large.Store(true)
@@ -74,8 +86,12 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request) {
 		}
 		if !caller.Nobody() {
 			r = r.WithContext(auth.With(r.Context(), caller))
-			x.req = r
+			x.req, x.caller = r, caller
 		}
+	}
+	if a.opt.Tracer != nil && !quiet(r.URL.Path) {
+		r = x.follow(r, x.caller)
+		x.req = r
 	}
 	a.handler.ServeHTTP(x, r)
 }
@@ -92,7 +108,7 @@ func (x *exchange) recover() {
 	if x.wrote {
 		panic(http.ErrAbortHandler)
 	}
-	(&Problem{Status: http.StatusInternalServerError, Detail: internal}).write(x)
+	(&Problem{Status: http.StatusInternalServerError, Detail: internal}).write(x) // which notes the status
 }
 
 func (x *exchange) log() *slog.Logger {
@@ -105,7 +121,7 @@ func (x *exchange) WriteHeader(status int) {
 		return
 	}
 	if status >= 200 {
-		x.wrote = true
+		x.wrote, x.status = true, status
 		if x.large.Load() {
 			x.Header().Set("Connection", "close")
 		}

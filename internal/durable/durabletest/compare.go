@@ -42,7 +42,7 @@ func differ(got, want durable.Record) error {
 func sameOwed(a, b durable.Owed) bool {
 	return a.Name == b.Name && a.Kind == b.Kind && a.To == b.To && a.Op == b.Op && bytes.Equal(a.Body, b.Body) &&
 		a.Due.Equal(b.Due) && a.GiveUp.Equal(b.GiveUp) &&
-		a.ID == b.ID && a.Attempt == b.Attempt && a.Parked == b.Parked && a.Last == b.Last
+		a.ID == b.ID && a.Attempt == b.Attempt && a.Parked == b.Parked && a.Last == b.Last && a.Trace == b.Trace
 }
 
 // differAll compares in order.
