@@ -17,6 +17,7 @@ import (
 // disk.
 type Cell[S any] struct {
 	machine Machine[S]
+	owned   Owned[S] // the machine, where records are somebody's; else nil
 	terms   Terms
 	id      string
 
@@ -69,7 +70,8 @@ type turn struct {
 
 // NewCell is the bookkeeping of the record id. Nothing is known of it yet.
 func NewCell[S any](m Machine[S], terms Terms, id string) *Cell[S] {
-	return &Cell[S]{machine: m, terms: terms, id: id, flying: map[string]bool{}}
+	owned, _ := m.(Owned[S])
+	return &Cell[S]{machine: m, owned: owned, terms: terms, id: id, flying: map[string]bool{}}
 }
 
 // ID is the record's.
@@ -163,6 +165,9 @@ func (c *Cell[S]) Next(now time.Time) Act {
 
 func (c *Cell[S]) save() Act {
 	c.covered = len(c.queue)
+	if c.owned != nil {
+		c.next.Party = c.owned.Party(c.after)
+	}
 	if planted.Is(planted.TimerNotPersisted) {
 		return Act{Kind: ActSave, Record: withoutTimers(c.next), Trace: c.cause()}
 	}

@@ -29,6 +29,10 @@ type Machine[S any] interface {
 	Decode([]byte) (S, error)
 }
 
+// Owned is a machine whose records are somebody's. Party, pure as Step is, names whose by the state, empty where
+// nobody's; every write of a record has it.
+type Owned[S any] interface{ Party(S) string }
+
 // ErrIgnored is what a Step returns when an event changes nothing.
 var ErrIgnored = errors.New("nothing to do")
 

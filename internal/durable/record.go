@@ -16,6 +16,7 @@ import (
 type Record struct {
 	ID      string
 	Key     string // a second identity, unique where not empty: an idempotency key, an e-mail address
+	Party   string // whose record it is: a customer, a restaurant, a courier; empty: nobody's
 	Trace   string // the W3C traceparent of what created the record; empty where nothing is traced
 	Version int64  // 1 after Create, one more with every Save
 	Created time.Time
@@ -78,7 +79,7 @@ type Store interface {
 	// Load reads a record; ErrNotFound.
 	Load(ctx context.Context, id string) (Record, error)
 	// Save replaces the record whose version is one less than the given; ErrConflict, ErrNotFound, ErrUnknown.
-	// Key, Created and Trace stay as they were created.
+	// Key, Created and Trace stay as they were created; Party is the given one.
 	Save(context.Context, Record) error
 	// Claim takes over up to Limit records, the longest due first and equal ones by id, whose Due has come and which
 	// nobody has in hand: their lease has run out, Who's own too. On an exclusive store leases say nothing: there it
@@ -88,8 +89,9 @@ type Store interface {
 	// Backlog counts the records whose Due has come, up to limit, and says since when the longest waiting one is
 	// due, zero where there is none.
 	Backlog(ctx context.Context, now time.Time, limit int) (n int, oldest time.Time, err error)
-	// List reads up to limit records with ids below before (all where it is empty), highest id first.
-	List(ctx context.Context, before string, limit int) ([]Record, error)
+	// List reads up to limit records of a party (of everybody and nobody where it is empty) with ids below before (all
+	// where it is empty), highest id first. What it costs depends on limit, not on how many records there are.
+	List(ctx context.Context, party, before string, limit int) ([]Record, error)
 }
 
 // Claim says who asks for work.

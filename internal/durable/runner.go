@@ -307,9 +307,10 @@ func (r *Runner[S]) Record(ctx context.Context, id string) (Record, error) {
 	return rec, blame(err)
 }
 
-// List reads up to limit records with ids below before, newest id first.
-func (r *Runner[S]) List(ctx context.Context, before string, limit int) ([]Applied[S], []Record, error) {
-	records, err := r.opt.Store.List(ctx, before, limit)
+// List reads up to limit records of a party (all where it is empty) with ids below before, newest id first. Whose a
+// record is the store says: where the states are newer than that, they may say otherwise.
+func (r *Runner[S]) List(ctx context.Context, party, before string, limit int) ([]Applied[S], []Record, error) {
+	records, err := r.opt.Store.List(ctx, party, before, limit)
 	if err != nil {
 		return nil, nil, blame(err)
 	}

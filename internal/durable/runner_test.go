@@ -540,7 +540,7 @@ func TestList(t *testing.T) {
 		var ids []string
 		before := ""
 		for {
-			states, records, err := r.List(t.Context(), before, 2)
+			states, records, err := r.List(t.Context(), "", before, 2)
 			if err != nil || len(states) != len(records) {
 				t.Fatal(err)
 			}
@@ -561,7 +561,7 @@ func TestList(t *testing.T) {
 		if err := h.store.Create(t.Context(), durable.Record{ID: "r9", State: []byte("{")}); err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := r.List(t.Context(), "", 9); err == nil || !strings.Contains(err.Error(), "r9") {
+		if _, _, err := r.List(t.Context(), "", "", 9); err == nil || !strings.Contains(err.Error(), "r9") {
 			t.Errorf("List: %v", err)
 		}
 		if _, err := r.Apply(t.Context(), "r9", note("e1", "")); err == nil || !strings.Contains(err.Error(), "r9") {

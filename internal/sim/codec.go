@@ -29,6 +29,14 @@ func (c *codec[S]) state(b []byte) S {
 	return *c.states[binary.LittleEndian.Uint32(b)]
 }
 
+// Party is the machine's own, where its records are somebody's.
+func (c *codec[S]) Party(s S) string {
+	if owned, ok := c.Machine.(durable.Owned[S]); ok {
+		return owned.Party(s)
+	}
+	return ""
+}
+
 func (c *codec[S]) Append(b []byte, s S) ([]byte, error) {
 	if !c.plain {
 		c.states = append(c.states, &s)

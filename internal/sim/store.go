@@ -155,7 +155,7 @@ func (s *store[S]) land(who string, rec durable.Record) error {
 		s.order = append(s.order, sh)
 	} else {
 		old = *sh
-		rec.Key, rec.Created = old.rec.Key, old.rec.Created
+		rec.Key, rec.Created, rec.Trace = old.rec.Key, old.rec.Created, old.rec.Trace
 	}
 	sh.rec, sh.state = rec, s.service.machine.state(rec.State)
 	s.check(&old, sh)

@@ -144,7 +144,7 @@ func scan[S any](ctx context.Context, store durable.Store, m durable.Machine[S],
 	const page = 500
 	before := ""
 	for {
-		records, err := store.List(ctx, before, page)
+		records, err := store.List(ctx, "", before, page)
 		if err != nil {
 			return err
 		}

@@ -69,7 +69,7 @@ func (b *Box) List(ctx context.Context, before string, limit int) ([]Letter, err
 	const page = 100
 	var letters []Letter
 	for len(letters) < limit {
-		records, err := b.store.List(ctx, before, page)
+		records, err := b.store.List(ctx, "", before, page)
 		if err != nil {
 			return nil, fmt.Errorf("dead letters: %w", err)
 		}

@@ -136,7 +136,7 @@ func (s *Service) get(ctx context.Context, in *idInput) (*customerOutput, error)
 }
 
 func (s *Service) list(ctx context.Context, in *listInput) (*listOutput, error) {
-	states, records, err := s.customers.List(ctx, in.After, in.Limit)
+	states, records, err := s.customers.List(ctx, "", in.After, in.Limit)
 	if err != nil {
 		return nil, err
 	}

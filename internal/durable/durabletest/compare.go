@@ -21,6 +21,8 @@ func differ(got, want durable.Record) error {
 	for _, f := range []field{
 		{"ID", got.ID, want.ID, got.ID == want.ID},
 		{"Key", got.Key, want.Key, got.Key == want.Key},
+		{"Party", got.Party, want.Party, got.Party == want.Party},
+		{"Trace", got.Trace, want.Trace, got.Trace == want.Trace},
 		{"Version", got.Version, want.Version, got.Version == want.Version},
 		when("Created", got.Created, want.Created),
 		when("Updated", got.Updated, want.Updated),
@@ -50,8 +52,8 @@ func differAll(got, want []durable.Record) error {
 	if len(got) != len(want) {
 		return fmt.Errorf("got records %q, want %q", ids(got), ids(want))
 	}
-	for i := range got {
-		if err := differ(got[i], want[i]); err != nil {
+	for i, w := range want {
+		if err := differ(got[i], w); err != nil {
 			return fmt.Errorf("at %d of %q: %w", i, ids(want), err)
 		}
 	}

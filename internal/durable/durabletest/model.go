@@ -94,11 +94,12 @@ func likeTheModel(t *testing.T, open Open) {
 				same(differ(found[0], found[1]))
 			},
 			"list": func(rt *rapid.T) {
+				party := party.Draw(rt, "party")
 				before := rapid.OneOf(rapid.Just(""), id).Draw(rt, "before")
 				limit := rapid.IntRange(0, 9).Draw(rt, "limit")
 				var found [][]durable.Record
 				both("list", func(s durable.Store) error {
-					list, err := s.List(ctx, before, limit)
+					list, err := s.List(ctx, party, before, limit)
 					found = append(found, list)
 					return err
 				})
@@ -130,7 +131,7 @@ func likeTheModel(t *testing.T, open Open) {
 				store = reopen()
 			},
 		})
-		left, err := model.List(ctx, "", 4)
+		left, err := model.List(ctx, "", "", 4)
 		same(err)
 		for _, r := range left {
 			r.Version++
@@ -159,13 +160,20 @@ func kind(err error) string {
 // moment is one of a few instants next to each other, so that equal ones meet.
 var moment = rapid.Map(rapid.IntRange(0, 5), func(n int) time.Time { return noon.Add(time.Duration(n)) })
 
+// party is one of a few, over all runs.
+var party = rapid.SampledFrom([]string{"", "ada", "bob"})
+
+// trace is one, or none.
+var trace = rapid.SampledFrom([]string{"", traceOf('a'), traceOf('b')})
+
 var maybe = rapid.OneOf(rapid.Just(time.Time{}), moment)
 
 var word = rapid.StringMatching(`[ -~é€]{0,12}`)
 
 func record(rt *rapid.T, id string) durable.Record {
 	r := durable.Record{
-		ID: id, Created: maybe.Draw(rt, "created"), Updated: maybe.Draw(rt, "updated"), Due: maybe.Draw(rt, "due"),
+		ID: id, Party: party.Draw(rt, "party"), Trace: trace.Draw(rt, "trace"),
+		Created: maybe.Draw(rt, "created"), Updated: maybe.Draw(rt, "updated"), Due: maybe.Draw(rt, "due"),
 		Owner: rapid.SampledFrom([]string{"", "x", "y"}).Draw(rt, "owner"), Lease: maybe.Draw(rt, "lease"),
 		Minted: rapid.Int64Range(0, 1<<53).Draw(rt, "minted"),
 		State:  fmt.Appendf(nil, `{"a":%q}`, rapid.StringMatching(`[a-z<&>]{0,40}`).Draw(rt, "state")),
@@ -181,7 +189,7 @@ func record(rt *rapid.T, id string) durable.Record {
 				Due:  maybe.Draw(rt, "owed due"), GiveUp: maybe.Draw(rt, "give up"),
 			},
 			ID: word.Draw(rt, "effect"), Attempt: rapid.IntRange(0, 9).Draw(rt, "attempt"),
-			Parked: word.Draw(rt, "parked"), Last: word.Draw(rt, "last"),
+			Parked: word.Draw(rt, "parked"), Last: word.Draw(rt, "last"), Trace: trace.Draw(rt, "effect's trace"),
 		})
 	}
 	return r

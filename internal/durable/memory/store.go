@@ -8,7 +8,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -23,8 +22,9 @@ type Store struct {
 
 	mu      sync.Mutex
 	records map[string]durable.Record
-	keys    map[string]string // key to id
-	agenda  []entry           // the records that are due at some time, by due and id
+	keys    map[string]string   // key to id
+	parties map[string][]string // party to the ids of its records, in order; "" to all
+	agenda  []entry             // the records that are due at some time, by due and id
 }
 
 type entry struct {
@@ -39,7 +39,9 @@ func (e entry) compare(other entry) int {
 // New makes an empty store. Give it the features of the store it stands for; without Exclusive it honours the
 // leases of other owners.
 func New(features durable.Features) *Store {
-	return &Store{features: features, records: map[string]durable.Record{}, keys: map[string]string{}}
+	return &Store{
+		features: features, records: map[string]durable.Record{}, keys: map[string]string{}, parties: map[string][]string{},
+	}
 }
 
 // Features are those given to New.
@@ -94,7 +96,7 @@ func (s *Store) Save(ctx context.Context, r durable.Record) error {
 	if old.Version != r.Version-1 && !planted.Is(planted.VersionCheckDropped) {
 		return fmt.Errorf("save %s: %w", r.ID, durable.ErrConflict)
 	}
-	r.Key, r.Created = old.Key, old.Created
+	r.Key, r.Created, r.Trace = old.Key, old.Created, old.Trace
 	s.put(r)
 	return nil
 }
@@ -146,29 +148,41 @@ func (s *Store) Backlog(ctx context.Context, now time.Time, limit int) (n int, o
 	return n, oldest, nil
 }
 
-// List reads up to limit records below an id, highest id first.
-func (s *Store) List(ctx context.Context, before string, limit int) ([]durable.Record, error) {
+// List reads up to limit records of a party below an id, highest id first.
+func (s *Store) List(ctx context.Context, party, before string, limit int) ([]durable.Record, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("list: %w", err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	ids := s.parties[party]
+	if before != "" {
+		n, _ := slices.BinarySearch(ids, before)
+		ids = ids[:n]
+	}
 	var found []durable.Record
-	for _, id := range slices.Backward(slices.Sorted(maps.Keys(s.records))) {
-		if len(found) >= limit {
-			break
-		}
-		if before == "" || id < before {
-			found = append(found, clone(s.records[id]))
-		}
+	for _, id := range slices.Backward(ids[max(0, len(ids)-max(0, limit)):]) {
+		found = append(found, clone(s.records[id]))
 	}
 	return found, nil
 }
 
-// put keeps a copy of r and its place in the agenda.
+// put keeps a copy of r, and its places in the lists of its party and of all, and in the agenda.
 func (s *Store) put(r durable.Record) {
 	r = clone(r)
-	if old, ok := s.records[r.ID]; ok && !old.Due.IsZero() {
+	old, ok := s.records[r.ID]
+	if !ok {
+		s.enlist("", r.ID)
+	}
+	if old.Party != r.Party {
+		if old.Party != "" {
+			s.strike(old.Party, r.ID)
+		}
+		if r.Party != "" {
+			s.enlist(r.Party, r.ID)
+		}
+	}
+	if ok && !old.Due.IsZero() {
 		if i, found := slices.BinarySearchFunc(s.agenda, entry{old.Due, r.ID}, entry.compare); found {
 			s.agenda = slices.Delete(s.agenda, i, i+1)
 		}
@@ -179,6 +193,23 @@ func (s *Store) put(r durable.Record) {
 		s.agenda = slices.Insert(s.agenda, i, e)
 	}
 	s.records[r.ID] = r
+}
+
+// enlist puts the id into its place among those of the party.
+func (s *Store) enlist(party, id string) {
+	ids := s.parties[party]
+	i, _ := slices.BinarySearch(ids, id)
+	s.parties[party] = slices.Insert(ids, i, id)
+}
+
+func (s *Store) strike(party, id string) {
+	ids := s.parties[party]
+	i, _ := slices.BinarySearch(ids, id)
+	if ids = slices.Delete(ids, i, i+1); len(ids) == 0 {
+		delete(s.parties, party)
+		return
+	}
+	s.parties[party] = ids
 }
 
 func clone(r durable.Record) durable.Record {

@@ -23,7 +23,7 @@ import (
 // seen.
 func bulk(i int) durable.Record {
 	r := durable.Record{
-		ID: fmt.Sprintf("0196f0c2-7d3a-7000-8000-%012d", i), Key: fmt.Sprint("key ", i), Version: 1,
+		ID: fmt.Sprintf("0196f0c2-7d3a-7000-8000-%012d", i), Key: fmt.Sprint("key ", i), Party: "0196f0c2-7d3a-7000-8000-000000000001", Version: 1,
 		Created: noon, Updated: noon, Due: noon, Owner: "instance-1", Lease: noon, Minted: 5,
 		State: []byte(`{"note":"` + strings.Repeat("abcdefghi ", 150) + `"}`),
 	}

@@ -27,7 +27,7 @@ func (s *Store) Claim(ctx context.Context, c durable.Claim) (claimed []durable.R
 		{Key: "lease", Value: bson.D{{Key: "$not", Value: bson.D{{Key: "$gt", Value: now}}}}}, // past, or absent
 	}
 	var found []document
-	if err = s.page(ctx, &found, free, bson.D{{Key: "due", Value: 1}, {Key: "_id", Value: 1}}, c.Limit); err == nil {
+	if err = s.page(ctx, &found, free, bson.D{{Key: "due", Value: 1}, {Key: "_id", Value: 1}}, c.Limit, ""); err == nil {
 		next, err = s.earliest(ctx, bson.D{{Key: "$gt", Value: now}})
 	}
 	if err == nil && len(found) > 0 {

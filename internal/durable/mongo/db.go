@@ -144,11 +144,15 @@ func (db *DB) Store(ctx context.Context, kind string) (*Store, error) {
 	return s, nil
 }
 
+// partyIndex is the index by party and id, and the field.
+const partyIndex = "party"
+
 // notImplemented is the code of FerretDB's answer to what it does not know. No MongoDB gives it.
 const notImplemented = 238
 
 // index makes the collection's indexes, one by one, as FerretDB breaks down over several that are there already.
-// Finished records, which owe nothing, are not in the index by due: they cost claims nothing.
+// Finished records, which owe nothing, are not in the index by due: they cost claims nothing. Nobody's are not in that
+// by party.
 func (s *Store) index(ctx context.Context) error {
 	create := func(name string, keys bson.D, o *options.IndexOptionsBuilder) error {
 		return s.db.write(ctx, func(ctx context.Context) error {
@@ -156,18 +160,23 @@ func (s *Store) index(ctx context.Context) error {
 			return err
 		})
 	}
-	byKey, byDue := bson.D{{Key: "key", Value: 1}}, bson.D{{Key: "due", Value: 1}, {Key: "_id", Value: 1}}
-	if err := create("key", byKey, options.Index().SetUnique(true).SetSparse(true)); err != nil {
+	if err := create("key", bson.D{{Key: "key", Value: 1}}, options.Index().SetUnique(true).SetSparse(true)); err != nil {
 		return err
 	}
-	owing := bson.D{{Key: "due", Value: bson.D{{Key: "$exists", Value: true}}}}
-	err := create("due", byDue, options.Index().SetPartialFilterExpression(owing))
-	if hasCode(err, notImplemented) {
-		s.db.log.Debug("store", "what", "the server has no partial indexes: finished records stay in the index by due",
-			"kind", s.records.Name())
-		err = create("due", byDue, options.Index())
+	for _, field := range []string{"due", partyIndex} {
+		keys := bson.D{{Key: field, Value: 1}, {Key: "_id", Value: 1}}
+		there := bson.D{{Key: field, Value: bson.D{{Key: "$exists", Value: true}}}}
+		err := create(field, keys, options.Index().SetPartialFilterExpression(there))
+		if hasCode(err, notImplemented) {
+			s.db.log.Debug("store", "what", "the server has no partial indexes: records without the field stay in the index",
+				"index", field, "kind", s.records.Name())
+			err = create(field, keys, options.Index())
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return err
+	return nil
 }
 
 // LastTime is the latest Updated of any record in the database, zero where there is none. It reads every collection

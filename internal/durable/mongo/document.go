@@ -14,12 +14,13 @@ import (
 )
 
 // document is a record as it is stored. Times are nanoseconds since 1970 UTC, from 1678 to 2262, and absent where there
-// is none; so is a key. State and bodies are strings of JSON, in which an operator can read and search; bytes that are
-// no text are binary.
+// is none; so are a key, a party and a trace. State and bodies are strings of JSON, in which an operator can read and
+// search; bytes that are no text are binary.
 type document struct {
 	ID      string  `bson:"_id"`
 	Key     string  `bson:"key,omitempty"`
 	Created *int64  `bson:"created,omitempty"`
+	Trace   string  `bson:"trace,omitempty"`
 	Claim   int64   `bson:"claim,omitempty"` // drawn anew by each claim: who finds its own there has the record
 	Content content `bson:",inline"`
 }
@@ -32,6 +33,7 @@ type content struct {
 	Owner   string `bson:"owner"`
 	Lease   *int64 `bson:"lease,omitempty"`
 	Minted  int64  `bson:"minted"`
+	Party   string `bson:"party,omitempty"`
 	State   text   `bson:"state"`
 	Owed    []owed `bson:"owed"`
 	Seen    []seen `bson:"seen"`
@@ -49,6 +51,7 @@ type owed struct {
 	Attempt int    `bson:"attempt,omitempty"`
 	Parked  string `bson:"parked,omitempty"`
 	Last    string `bson:"last,omitempty"`
+	Trace   string `bson:"trace,omitempty"`
 }
 
 type seen struct {
@@ -59,12 +62,12 @@ type seen struct {
 func contentOf(r durable.Record) content {
 	c := content{
 		Version: r.Version, Updated: nanos(r.Updated), Due: nanos(r.Due), Owner: r.Owner, Lease: nanos(r.Lease),
-		Minted: r.Minted, State: r.State, Owed: make([]owed, 0, len(r.Owed)), Seen: make([]seen, 0, len(r.Seen)),
+		Minted: r.Minted, Party: r.Party, State: r.State, Owed: make([]owed, 0, len(r.Owed)), Seen: make([]seen, 0, len(r.Seen)),
 	}
 	for _, o := range r.Owed {
 		c.Owed = append(c.Owed, owed{
 			Name: o.Name, Kind: string(o.Kind), To: o.To, Op: o.Op, Body: text(o.Body), Due: nanos(o.Due), GiveUp: nanos(o.GiveUp),
-			ID: o.ID, Attempt: o.Attempt, Parked: o.Parked, Last: o.Last,
+			ID: o.ID, Attempt: o.Attempt, Parked: o.Parked, Last: o.Last, Trace: o.Trace,
 		})
 	}
 	for _, s := range r.Seen {
@@ -76,8 +79,8 @@ func contentOf(r durable.Record) content {
 func (d document) record() durable.Record {
 	c := d.Content
 	r := durable.Record{
-		ID: d.ID, Key: d.Key, Version: c.Version, Created: timeOf(d.Created), Updated: timeOf(c.Updated), Due: timeOf(c.Due),
-		Owner: c.Owner, Lease: timeOf(c.Lease), Minted: c.Minted, State: c.State,
+		ID: d.ID, Key: d.Key, Party: c.Party, Trace: d.Trace, Version: c.Version,
+		Created: timeOf(d.Created), Updated: timeOf(c.Updated), Due: timeOf(c.Due), Owner: c.Owner, Lease: timeOf(c.Lease), Minted: c.Minted, State: c.State,
 	}
 	for _, o := range c.Owed {
 		r.Owed = append(r.Owed, durable.Owed{
@@ -85,7 +88,7 @@ func (d document) record() durable.Record {
 				Name: o.Name, Kind: durable.Kind(o.Kind), To: o.To, Op: o.Op, Body: json.RawMessage(o.Body),
 				Due: timeOf(o.Due), GiveUp: timeOf(o.GiveUp),
 			},
-			ID: o.ID, Attempt: o.Attempt, Parked: o.Parked, Last: o.Last,
+			ID: o.ID, Attempt: o.Attempt, Parked: o.Parked, Last: o.Last, Trace: o.Trace,
 		})
 	}
 	for _, s := range c.Seen {
@@ -98,10 +101,10 @@ func (d document) record() durable.Record {
 func (c content) update() bson.D {
 	var none bson.D
 	for _, f := range []struct {
-		name  string
-		value *int64
-	}{{"updated", c.Updated}, {"due", c.Due}, {"lease", c.Lease}} {
-		if f.value == nil {
+		name   string
+		absent bool
+	}{{"updated", c.Updated == nil}, {"due", c.Due == nil}, {"lease", c.Lease == nil}, {"party", c.Party == ""}} {
+		if f.absent {
 			none = append(none, bson.E{Key: f.name, Value: ""})
 		}
 	}

@@ -199,7 +199,7 @@ func TestIndexes(t *testing.T) {
 		names = append(names, i.Name)
 	}
 	slices.Sort(names)
-	if !slices.Equal(names, []string{"_id_", "due", "key"}) {
+	if !slices.Equal(names, []string{"_id_", "due", "key", "party"}) {
 		t.Errorf("indexes: %q", names)
 	}
 }
@@ -229,7 +229,8 @@ func TestRoundTrips(t *testing.T) {
 			}
 			return nil
 		}},
-		{"list", 1, 0, func() error { _, err := s.List(ctx, "", 500); return err }},
+		{"list", 1, 0, func() error { _, err := s.List(ctx, "", "", 500); return err }},
+		{"list of a party", 1, 0, func() error { _, err := s.List(ctx, "ada", "r9", 500); return err }},
 		{"claim of something", 3, 1, func() error {
 			_, _, err := s.Claim(ctx, durable.Claim{Who: "x", Now: noon, Lease: noon.Add(time.Hour), Limit: 256})
 			return err

@@ -25,7 +25,7 @@ var _ durable.Store = (*Store)(nil)
 
 // Create adds a record at Version 1; where both the id and the key are taken, the error names the one with the id.
 func (s *Store) Create(ctx context.Context, r durable.Record) error {
-	d := document{ID: r.ID, Key: r.Key, Created: nanos(r.Created), Content: contentOf(r)}
+	d := document{ID: r.ID, Key: r.Key, Created: nanos(r.Created), Trace: r.Trace, Content: contentOf(r)}
 	d.Content.Version = 1
 	err := s.db.write(ctx, func(ctx context.Context) error {
 		_, err := s.records.InsertOne(ctx, d)
@@ -117,14 +117,18 @@ func (s *Store) lost(ctx context.Context, id string) error {
 	return durable.ErrConflict
 }
 
-// List reads up to limit records below an id, highest id first.
-func (s *Store) List(ctx context.Context, before string, limit int) ([]durable.Record, error) {
-	filter := bson.D{}
+// List reads up to limit records of a party below an id, highest id first. Which index serves a party is not left to the
+// server: along the ids of all it would find the records of one who has few only after a long look.
+func (s *Store) List(ctx context.Context, party, before string, limit int) ([]durable.Record, error) {
+	filter, along := bson.D{}, ""
+	if party != "" {
+		filter, along = bson.D{{Key: "party", Value: party}}, partyIndex
+	}
 	if before != "" {
-		filter = bson.D{{Key: "_id", Value: bson.D{{Key: "$lt", Value: before}}}}
+		filter = append(filter, bson.E{Key: "_id", Value: bson.D{{Key: "$lt", Value: before}}})
 	}
 	var found []document
-	if err := s.page(ctx, &found, filter, bson.D{{Key: "_id", Value: -1}}, limit); err != nil {
+	if err := s.page(ctx, &found, filter, bson.D{{Key: "_id", Value: -1}}, limit, along); err != nil {
 		return nil, fmt.Errorf("list: %w", err)
 	}
 	return records(found), nil
@@ -138,13 +142,17 @@ func records(found []document) []durable.Record {
 	return all
 }
 
-// page reads the first limit documents in an order; none where limit is not positive.
-func (s *Store) page(ctx context.Context, into *[]document, filter, order bson.D, limit int) error {
+// page reads the first limit documents in an order, along an index where one is named; none where limit is not positive.
+func (s *Store) page(ctx context.Context, into *[]document, filter, order bson.D, limit int, along string) error {
 	if limit <= 0 {
 		return ctx.Err()
 	}
 	size := int32(min(limit, 1000)) // in one answer, if they are not bigger than one can be
-	return s.find(ctx, into, filter, options.Find().SetSort(order).SetLimit(int64(limit)).SetBatchSize(size))
+	o := options.Find().SetSort(order).SetLimit(int64(limit)).SetBatchSize(size)
+	if along != "" {
+		o.SetHint(along)
+	}
+	return s.find(ctx, into, filter, o)
 }
 
 func (s *Store) find(ctx context.Context, into *[]document, filter bson.D, o *options.FindOptionsBuilder) error {

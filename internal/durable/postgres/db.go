@@ -88,7 +88,7 @@ type Stats struct {
 var word = regexp.MustCompile(`^[a-z][a-z0-9_]{0,40}$`)
 
 // taken are words that could be the name of something that belongs to another kind, or to none.
-var taken = regexp.MustCompile(`^(tiffin|pg)_|_(pkey|key|due|view)$`)
+var taken = regexp.MustCompile(`^(tiffin|pg)_|_(pkey|key|due|party|view)$`)
 
 // Open connects to the server and checks that this program and the schema know each other, which it makes where it
 // is not there yet. An error that is ErrAway may pass; any other is there to stay: a URL that is none, a user or

@@ -16,6 +16,11 @@ func OpenNewer(ctx context.Context, opt Options, more ...string) (*DB, error) {
 	return open(ctx, opt, append(slices.Clip(migrations), more...))
 }
 
+// OpenEarlier is Open in a program that knows the first migrations only.
+func OpenEarlier(ctx context.Context, opt Options, layouts int) (*DB, error) {
+	return open(ctx, opt, migrations[:layouts])
+}
+
 // SetPatience sets how long an answer is awaited.
 func (db *DB) SetPatience(d time.Duration) { db.patience = d }
 
@@ -29,7 +34,7 @@ func RowBytes(r durable.Record) (int, error) {
 func (s *Store) Statements() map[string]string {
 	return map[string]string{
 		"create": s.create.sql, "save": s.save.sql, "exists": s.exists.sql, "holder": s.holder.sql, "load": s.load.sql,
-		"list": s.list.sql, "listAll": s.listAll.sql, "claim": s.claim.sql, "backlog": s.backlog.sql,
+		"list": s.list.sql, "listAll": s.listAll.sql, "listOf": s.listOf.sql, "listAllOf": s.listAllOf.sql, "claim": s.claim.sql, "backlog": s.backlog.sql,
 	}
 }
 

@@ -42,7 +42,13 @@ func TestManyMigrate(t *testing.T) {
 		}
 	}
 	got := strings.Join(query(t, url, "SELECT kind || version FROM kitchen_1.tiffin_migrations ORDER BY 1"), " ")
-	if want := fmt.Sprintf("orders1 orders%[1]d payments1 payments%[1]d", postgres.Layouts+1); got != want {
+	var want []string
+	for _, kind := range []string{"orders", "payments"} {
+		for version := range postgres.Layouts + 1 {
+			want = append(want, fmt.Sprint(kind, version+1))
+		}
+	}
+	if got != strings.Join(want, " ") {
 		t.Errorf("migrations %s, want %s", got, want)
 	}
 	if n := query(t, url, "SELECT count(*) FROM kitchen_1.orders"); n[0] != fmt.Sprint(instances) {
@@ -91,6 +97,45 @@ func TestSideBySide(t *testing.T) {
 	}
 }
 
+// TestEarlierLayout: what programs of an earlier layout wrote, before and beside this one, is read as it was, and
+// nobody's until it is saved again.
+func TestEarlierLayout(t *testing.T) {
+	opt := postgres.Options{URL: database(t)}
+	earlier, err := postgres.OpenEarlier(t.Context(), opt, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer shut(t, earlier)
+	if _, err := earlier.Store(t.Context(), "orders"); err != nil { // which this program cannot write to
+		t.Fatal(err)
+	}
+	const write = "INSERT INTO tiffin.orders (id, version, owner, minted, state, owed, seen) VALUES ($1, 1, '', 0, '{}', '[]', '[]')"
+	query(t, opt.URL, write, "r1")
+	opt.ReadOnly = true
+	if _, err := open(t, opt).Store(t.Context(), "orders"); err == nil || !strings.Contains(err.Error(), "open it for writing once") {
+		t.Errorf("open for reading: %v", err)
+	}
+	opt.ReadOnly = false
+	s := orders(t, open(t, opt))
+	query(t, opt.URL, write, "r2")
+	for _, id := range []string{"r1", "r2"} {
+		r, err := s.Load(t.Context(), id)
+		if err != nil || r.Party != "" || r.Trace != "" {
+			t.Errorf("%+v, %v", r, err)
+		}
+		r.Version, r.Party = 2, "ada"
+		if err := s.Save(t.Context(), r); err != nil {
+			t.Error(err)
+		}
+	}
+	if list, err := s.List(t.Context(), "ada", "", 9); err != nil || len(list) != 2 {
+		t.Errorf("%v, %v", list, err)
+	}
+	if got := query(t, opt.URL, "SELECT party || trace FROM tiffin.orders_view"); strings.Join(got, " ") != "ada ada" {
+		t.Errorf("the view shows %q", got)
+	}
+}
+
 // TestFailedMigration: one that fails leaves what was there, and is done when its cause is gone.
 func TestFailedMigration(t *testing.T) {
 	opt := postgres.Options{URL: database(t)}
@@ -121,7 +166,7 @@ func TestFailedMigration(t *testing.T) {
 // TestKinds: names that are no word, or would meet what belongs to something else, are refused.
 func TestKinds(t *testing.T) {
 	db := open(t, postgres.Options{URL: database(t)})
-	for _, kind := range []string{"", "Orders", "a b", `a"b`, "1st", "tiffin_migrations", "orders_view", "orders_due", strings.Repeat("a", 42)} {
+	for _, kind := range []string{"", "Orders", "a b", `a"b`, "1st", "tiffin_migrations", "orders_view", "orders_due", "orders_party", strings.Repeat("a", 42)} {
 		if _, err := db.Store(t.Context(), kind); err == nil {
 			t.Errorf("%q is a kind", kind)
 		}

@@ -37,7 +37,7 @@ func encode(r durable.Record) (row, error) {
 
 // fields take the columns of a row. A claim's row without a record has nulls only.
 type fields struct {
-	id, key, owner                                pgtype.Text
+	id, key, owner, party, trace                  pgtype.Text
 	version, created, updated, due, lease, minted pgtype.Int8
 	state                                         []byte
 	owed, seen                                    pgtype.DriverBytes // only lent
@@ -45,13 +45,15 @@ type fields struct {
 
 // pointers are in the order of columns.
 func (f *fields) pointers() []any {
-	return []any{&f.id, &f.key, &f.version, &f.created, &f.updated, &f.due, &f.owner, &f.lease, &f.minted, &f.state, &f.owed, &f.seen}
+	return []any{&f.id, &f.key, &f.version, &f.created, &f.updated, &f.due, &f.owner, &f.lease, &f.minted, &f.party, &f.trace,
+		&f.state, &f.owed, &f.seen}
 }
 
 func (f *fields) decode() (durable.Record, error) {
 	r := durable.Record{
 		ID: f.id.String, Key: f.key.String, Version: f.version.Int64, Created: timeOf(f.created), Updated: timeOf(f.updated),
-		Due: timeOf(f.due), Owner: f.owner.String, Lease: timeOf(f.lease), Minted: f.minted.Int64, State: f.state,
+		Due: timeOf(f.due), Owner: f.owner.String, Lease: timeOf(f.lease), Minted: f.minted.Int64,
+		Party: f.party.String, Trace: f.trace.String, State: f.state,
 	}
 	if err := list(f.owed, &r.Owed); err != nil {
 		return r, fmt.Errorf("record %s: owed: %w", r.ID, err)

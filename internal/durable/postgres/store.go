@@ -15,10 +15,12 @@ import (
 type Store struct {
 	db *DB
 
-	create, save, exists, holder, load, list, listAll, claim, backlog statement
+	create, save, exists, holder, load, claim, backlog statement
+
+	list, listAll, listOf, listAllOf statement // of everybody, and of a party
 }
 
-const columns = "id, key, version, created, updated, due, owner, lease, minted, state, owed, seen"
+const columns = "id, key, version, created, updated, due, owner, lease, minted, party, trace, state, owed, seen"
 
 func newStore(db *DB, kind string) *Store {
 	table := db.name(kind)
@@ -28,21 +30,27 @@ func newStore(db *DB, kind string) *Store {
 	}
 	return &Store{
 		db:     db,
-		create: writes("INSERT INTO %[1]s (%[2]s) VALUES ($1, $2, 1, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING"),
+		create: writes("INSERT INTO %[1]s (%[2]s) VALUES ($1, $2, 1, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING"),
 		save: writes("UPDATE %[1]s SET version = $2, updated = $3, due = $4, owner = $5, lease = $6, minted = $7, state = $8, owed = $9," +
-			" seen = $10 WHERE id = $1 AND version = $2 - 1"),
+			" seen = $10, party = $11 WHERE id = $1 AND version = $2 - 1"),
 		exists:  reads("SELECT 1 FROM %[1]s WHERE id = $1"),
 		holder:  reads("SELECT coalesce((SELECT id FROM %[1]s WHERE id = $1), (SELECT id FROM %[1]s WHERE key = $2))"),
 		load:    reads("SELECT %[2]s FROM %[1]s WHERE id = $1"),
 		list:    reads("SELECT %[2]s FROM %[1]s WHERE id < $1 ORDER BY id DESC LIMIT $2"),
 		listAll: reads("SELECT %[2]s FROM %[1]s ORDER BY id DESC LIMIT $1"),
+		// A range of the index by party, from one place in it to the party's end. With party = $1 the planner could as
+		// well go down all ids, looking for the party's: how long that takes depends on how many the party has.
+		listOf: reads("SELECT %[2]s FROM %[1]s WHERE (party, id) < ($1, $2) AND party >= $1 AND party <> ''" +
+			" ORDER BY party DESC, id DESC LIMIT $3"),
+		listAllOf: reads("SELECT %[2]s FROM %[1]s WHERE party <= $1 AND party >= $1 AND party <> ''" +
+			" ORDER BY party DESC, id DESC LIMIT $2"),
 		// One row more than none: it tells what is next where nothing is claimed. A record that is being saved, or
 		// claimed by another, is passed over; one that was changed since the statement began is looked at again.
 		claim: writes(`WITH due AS (
 				SELECT id FROM %[1]s WHERE due <= $1 AND (lease IS NULL OR lease <= $1) ORDER BY due, id LIMIT $4 FOR UPDATE SKIP LOCKED
 			), taken AS (
 				UPDATE %[1]s AS r SET owner = $2, lease = $3 FROM due WHERE r.id = due.id
-				RETURNING r.id, r.key, r.version, r.created, r.updated, r.due, r.owner, r.lease, r.minted, r.state, r.owed, r.seen
+				RETURNING r.id, r.key, r.version, r.created, r.updated, r.due, r.owner, r.lease, r.minted, r.party, r.trace, r.state, r.owed, r.seen
 			)
 			SELECT next.due, taken.* FROM (SELECT min(due) AS due FROM %[1]s WHERE due > $1) AS next LEFT JOIN taken ON true
 			ORDER BY taken.due, taken.id`),
@@ -57,7 +65,7 @@ func (s *Store) Create(ctx context.Context, r durable.Record) error {
 		return fmt.Errorf("create %s: %w", r.ID, err)
 	}
 	n, err := s.db.run(ctx, s.create, nil, r.ID, row.key, row.created, row.updated, row.due, r.Owner, row.lease, r.Minted,
-		row.state, row.owed, row.seen)
+		r.Party, r.Trace, row.state, row.owed, row.seen)
 	if err == nil && n == 0 { // whoever has the id or the key is committed, or it would have been waited for
 		exists := &durable.ExistsError{}
 		if _, err = s.db.run(ctx, s.holder, one(&exists.ID), r.ID, row.key); err == nil {
@@ -78,7 +86,7 @@ func (s *Store) Save(ctx context.Context, r durable.Record) error {
 		return fmt.Errorf("save %s: %w", r.ID, err)
 	}
 	n, err := s.db.run(ctx, s.save, nil, r.ID, r.Version, row.updated, row.due, r.Owner, row.lease, r.Minted,
-		row.state, row.owed, row.seen)
+		row.state, row.owed, row.seen, r.Party)
 	if err == nil && n == 0 {
 		if n, err = s.db.run(ctx, s.exists, nil, r.ID); err == nil { // no record is ever taken away
 			err = durable.ErrConflict
@@ -106,12 +114,18 @@ func (s *Store) Load(ctx context.Context, id string) (durable.Record, error) {
 	return found[0], nil
 }
 
-// List reads up to limit records below an id, highest id first.
-func (s *Store) List(ctx context.Context, before string, limit int) (found []durable.Record, err error) {
-	if before == "" {
-		found, err = s.records(ctx, s.listAll, max(limit, 0))
-	} else {
-		found, err = s.records(ctx, s.list, before, max(limit, 0))
+// List reads up to limit records of a party below an id, highest id first.
+func (s *Store) List(ctx context.Context, party, before string, limit int) (found []durable.Record, err error) {
+	limit = max(limit, 0)
+	switch {
+	case party == "" && before == "":
+		found, err = s.records(ctx, s.listAll, limit)
+	case party == "":
+		found, err = s.records(ctx, s.list, before, limit)
+	case before == "":
+		found, err = s.records(ctx, s.listAllOf, party, limit)
+	default:
+		found, err = s.records(ctx, s.listOf, party, before, limit)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("list: %w", err)

@@ -176,10 +176,8 @@ func (db *DB) LastTime(ctx context.Context) (t time.Time, err error) {
 // Kinds are the kinds of records in the file, by name.
 func (db *DB) Kinds(ctx context.Context) (kinds []string, err error) {
 	err = db.reading(ctx, func(c *conn) error {
-		return c.query(func(row []driver.Value) error {
-			kinds = append(kinds, row[0].(string))
-			return nil
-		}, "SELECT name FROM kinds ORDER BY name")
+		kinds, err = c.kinds()
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("kinds of %s: %w", db.path, err)

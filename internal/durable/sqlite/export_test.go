@@ -2,6 +2,9 @@ package sqlite
 
 import (
 	"context"
+	"database/sql/driver"
+	"fmt"
+	"regexp"
 
 	"modernc.org/sqlite"
 
@@ -33,6 +36,26 @@ func (db *DB) FailCommits(fail func() bool) {
 		}
 		return 0
 	})
+}
+
+// Statements are those of a store that touch the index of parties, by name, with some value for each parameter.
+func (s *Store) Statements() map[string]string {
+	all := map[string]string{"save": s.save, "give": s.give, "listOf": s.listOf, "listAllOf": s.listAllOf}
+	for name, text := range all {
+		all[name] = regexp.MustCompile(`\?\d*`).ReplaceAllString(text, "1")
+	}
+	return all
+}
+
+// Texts reads a column of text.
+func (db *DB) Texts(ctx context.Context, query string, column int) (list []string, err error) {
+	err = db.reading(ctx, func(c *conn) error {
+		return c.query(func(row []driver.Value) error {
+			list = append(list, fmt.Sprint(row[column]))
+			return nil
+		}, query)
+	})
+	return list, err
 }
 
 // Count reads a number.

@@ -40,18 +40,19 @@ func decode(row []driver.Value) (durable.Record, error) {
 	r := durable.Record{
 		ID: row[0].(string), Version: row[2].(int64), Created: timeOf(row[3]), Updated: timeOf(row[4]),
 		Due: timeOf(row[5]), Owner: row[6].(string), Lease: timeOf(row[7]), Minted: row[8].(int64),
+		Party: row[9].(string), Trace: row[10].(string),
 	}
 	r.Key, _ = row[1].(string)
-	switch state := row[9].(type) {
+	switch state := row[11].(type) {
 	case string:
 		r.State = []byte(state)
 	case []byte:
 		r.State = state
 	}
-	if err := list(row[10], &r.Owed); err != nil {
+	if err := list(row[12], &r.Owed); err != nil {
 		return r, fmt.Errorf("record %s: owed: %w", r.ID, err)
 	}
-	if err := list(row[11], &r.Seen); err != nil {
+	if err := list(row[13], &r.Seen); err != nil {
 		return r, fmt.Errorf("record %s: seen: %w", r.ID, err)
 	}
 	return r, nil

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"regexp"
@@ -10,16 +11,27 @@ import (
 // applicationID marks the files of this program in SQLite's header: "Tiff".
 const applicationID = 0x54696666
 
-// migrations lead from each version of the file's layout to the next; user_version counts those done. A change to
-// the tables of the kinds is a migration that visits every row of kinds.
-var migrations = []string{
-	`CREATE TABLE meta (name TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
-	 CREATE TABLE kinds (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
-	 INSERT INTO meta VALUES ('last_time', NULL);`,
+// migration leads from one version of the file's layout to the next: once for the file, and then for the table of each
+// kind that is in it, whose name is %[1]s.
+type migration struct{ file, kind string }
+
+// migrations are all of them; user_version counts those done. What a migration adds to the tables of the kinds,
+// kindSchema has from the start.
+var migrations = []migration{
+	{file: `CREATE TABLE meta (name TEXT PRIMARY KEY, value ANY) STRICT, WITHOUT ROWID;
+		CREATE TABLE kinds (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+		INSERT INTO meta VALUES ('last_time', NULL);`},
+	// No row is rewritten: what was there is nobody's until it is saved again, and never had a trace.
+	{kind: `ALTER TABLE %[1]s ADD COLUMN party TEXT NOT NULL DEFAULT '';
+		ALTER TABLE %[1]s ADD COLUMN trace TEXT NOT NULL DEFAULT '';` + partyIndex},
 }
 
+const partyIndex = `
+CREATE INDEX %[1]s_party ON %[1]s (party, id) WHERE party <> '';`
+
 // kindSchema makes the table of one kind. Times are nanoseconds since 1970 UTC, NULL for none; state, owed and seen
-// are JSON text. A save touches neither the index of ids nor that of keys.
+// are JSON text. A save touches neither the index of ids nor that of keys, and that of parties only where the party
+// is another. What is short comes first: behind a long state it would be on another page.
 const kindSchema = `CREATE TABLE %[1]s (
 	id      TEXT PRIMARY KEY NOT NULL,
 	key     TEXT UNIQUE,
@@ -30,11 +42,13 @@ const kindSchema = `CREATE TABLE %[1]s (
 	owner   TEXT NOT NULL,
 	lease   INTEGER,
 	minted  INTEGER NOT NULL,
+	party   TEXT NOT NULL,
+	trace   TEXT NOT NULL,
 	state   ANY NOT NULL,
 	owed    TEXT NOT NULL,
 	seen    TEXT NOT NULL
 ) STRICT;
-CREATE INDEX %[1]s_due ON %[1]s (due, owner) WHERE due IS NOT NULL;`
+CREATE INDEX %[1]s_due ON %[1]s (due, owner) WHERE due IS NOT NULL;` + partyIndex
 
 var kindName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,40}$`)
 
@@ -46,12 +60,30 @@ func (c *conn) migrate(path string) error {
 			return err
 		}
 		for ; version < len(migrations); version++ {
-			if err := c.script(migrations[version]); err != nil {
+			if err := c.apply(migrations[version]); err != nil {
 				return fmt.Errorf("migrate %s to version %d: %w", path, version+1, err)
 			}
 		}
 		return c.script(fmt.Sprintf("PRAGMA application_id = %d; PRAGMA user_version = %d;", applicationID, version))
 	})
+}
+
+func (c *conn) apply(m migration) error {
+	if m.file != "" {
+		if err := c.script(m.file); err != nil {
+			return err
+		}
+	}
+	if m.kind == "" {
+		return nil
+	}
+	kinds, err := c.kinds()
+	for _, kind := range kinds {
+		if err == nil {
+			err = c.script(fmt.Sprintf(m.kind, kind))
+		}
+	}
+	return err
 }
 
 // layout reads the file's version.
@@ -76,6 +108,15 @@ func (c *conn) layout(path string) (int, error) {
 			path, version, len(migrations))
 	}
 	return int(version), nil
+}
+
+// kinds are those in the file, by name.
+func (c *conn) kinds() (names []string, err error) {
+	err = c.query(func(row []driver.Value) error {
+		names = append(names, row[0].(string))
+		return nil
+	}, "SELECT name FROM kinds ORDER BY name")
+	return names, err
 }
 
 // hasKind says whether the kind's table is there.

@@ -14,25 +14,33 @@ import (
 type Store struct {
 	db *DB
 
-	create, save, exists, taken, load, list, listAll, due, claim, next, backlog string
+	create, save, give, exists, taken, load, due, claim, next, backlog string
+
+	list, listAll, listOf, listAllOf string // of everybody, and of a party
 }
 
-const columns = "id, key, version, created, updated, due, owner, lease, minted, state, owed, seen"
+const columns = "id, key, version, created, updated, due, owner, lease, minted, party, trace, state, owed, seen"
 
 func newStore(db *DB, kind string) *Store {
+	update := "UPDATE " + kind + " SET version=?1, updated=?2, due=?3, owner=?4, lease=?5, minted=?6, state=?7, owed=?8, seen=?9"
 	return &Store{
-		db:      db,
-		create:  "INSERT INTO " + kind + " (" + columns + ") VALUES (?,?,1,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING",
-		save:    "UPDATE " + kind + " SET version=?, updated=?, due=?, owner=?, lease=?, minted=?, state=?, owed=?, seen=? WHERE id=? AND version=?",
+		db:     db,
+		create: "INSERT INTO " + kind + " (" + columns + ") VALUES (?,?,1,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT DO NOTHING",
+		// Two, as SQLite writes the entry of an index anew where a column of it is set, also to what it was.
+		save:    update + " WHERE id=?10 AND version=?11 AND party=?12",
+		give:    update + ", party=?12 WHERE id=?10 AND version=?11",
 		exists:  "SELECT 1 FROM " + kind + " WHERE id=?",
 		taken:   "SELECT id FROM " + kind + " WHERE id=?1 UNION ALL SELECT id FROM " + kind + " WHERE key=?2 LIMIT 1",
 		load:    "SELECT " + columns + " FROM " + kind + " WHERE id=?",
 		list:    "SELECT " + columns + " FROM " + kind + " WHERE id<? ORDER BY id DESC LIMIT ?",
 		listAll: "SELECT " + columns + " FROM " + kind + " ORDER BY id DESC LIMIT ?",
-		due:     "SELECT " + columns + " FROM " + kind + " WHERE due<=? AND owner<>? ORDER BY due, id LIMIT ?",
-		claim:   "UPDATE " + kind + " SET owner=?, lease=? WHERE id=? AND version=? AND owner=?",
-		next:    "SELECT due FROM " + kind + " WHERE due>? ORDER BY due LIMIT 1",
-		backlog: "SELECT count(*), min(due) FROM (SELECT due FROM " + kind + " WHERE due<=? ORDER BY due LIMIT ?)",
+		// party<>'' says that the index by party has all of them.
+		listOf:    "SELECT " + columns + " FROM " + kind + " WHERE party=? AND party<>'' AND id<? ORDER BY id DESC LIMIT ?",
+		listAllOf: "SELECT " + columns + " FROM " + kind + " WHERE party=? AND party<>'' ORDER BY id DESC LIMIT ?",
+		due:       "SELECT " + columns + " FROM " + kind + " WHERE due<=? AND owner<>? ORDER BY due, id LIMIT ?",
+		claim:     "UPDATE " + kind + " SET owner=?, lease=? WHERE id=? AND version=? AND owner=?",
+		next:      "SELECT due FROM " + kind + " WHERE due>? ORDER BY due LIMIT 1",
+		backlog:   "SELECT count(*), min(due) FROM (SELECT due FROM " + kind + " WHERE due<=? ORDER BY due LIMIT ?)",
 	}
 }
 
@@ -47,7 +55,7 @@ func (s *Store) Create(ctx context.Context, r durable.Record) error {
 	}
 	return s.write(ctx, "create", r, func(c *conn) error {
 		n, err := c.exec(s.create, r.ID, row.key, row.created, row.updated, row.due, r.Owner, row.lease, r.Minted,
-			row.state, row.owed, row.seen)
+			r.Party, r.Trace, row.state, row.owed, row.seen)
 		if err != nil || n != 0 {
 			return err
 		}
@@ -63,19 +71,21 @@ func (s *Store) Create(ctx context.Context, r durable.Record) error {
 	})
 }
 
-// Save replaces the record one version below the given one.
+// Save replaces the record one version below the given one. Where the party is another, it takes a second statement.
 func (s *Store) Save(ctx context.Context, r durable.Record) error {
 	row, err := encode(r)
 	if err != nil {
 		return fmt.Errorf("save %s: %w", r.ID, err)
 	}
 	return s.write(ctx, "save", r, func(c *conn) error {
-		n, err := c.exec(s.save, r.Version, row.updated, row.due, r.Owner, row.lease, r.Minted, row.state, row.owed,
-			row.seen, r.ID, r.Version-1)
-		if err != nil || n != 0 {
-			return err
+		for _, update := range []string{s.save, s.give} {
+			n, err := c.exec(update, r.Version, row.updated, row.due, r.Owner, row.lease, r.Minted, row.state, row.owed,
+				row.seen, r.ID, r.Version-1, r.Party)
+			if err != nil || n != 0 {
+				return err
+			}
 		}
-		n, err = c.number(s.exists, r.ID)
+		n, err := c.number(s.exists, r.ID)
 		switch {
 		case err != nil:
 			return err
@@ -120,14 +130,20 @@ func (s *Store) Load(ctx context.Context, id string) (durable.Record, error) {
 	return found[0], nil
 }
 
-// List reads up to limit records below an id, highest id first.
-func (s *Store) List(ctx context.Context, before string, limit int) ([]durable.Record, error) {
+// List reads up to limit records of a party below an id, highest id first.
+func (s *Store) List(ctx context.Context, party, before string, limit int) ([]durable.Record, error) {
 	var found []durable.Record
 	err := s.db.reading(ctx, func(c *conn) error {
-		if before == "" {
-			return c.records(&found, s.listAll, int64(max(limit, 0)))
+		most := int64(max(limit, 0))
+		switch {
+		case party == "" && before == "":
+			return c.records(&found, s.listAll, most)
+		case party == "":
+			return c.records(&found, s.list, before, most)
+		case before == "":
+			return c.records(&found, s.listAllOf, party, most)
 		}
-		return c.records(&found, s.list, before, int64(max(limit, 0)))
+		return c.records(&found, s.listOf, party, before, most)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list: %w", err)

@@ -206,7 +206,7 @@ func (s *Service) get(ctx context.Context, in *idInput) (*ticketOutput, error) {
 }
 
 func (s *Service) list(ctx context.Context, in *listInput) (*listOutput, error) {
-	menus, records, err := s.restaurants.List(ctx, in.After, in.Limit)
+	menus, records, err := s.restaurants.List(ctx, "", in.After, in.Limit)
 	if err != nil {
 		return nil, err
 	}

@@ -308,7 +308,7 @@ func output(a durable.Applied[order.State]) *orderOutput {
 }
 
 func (s *Service) list(ctx context.Context, in *listInput) (*listOutput, error) {
-	states, records, err := s.orders.List(ctx, in.After, in.Limit)
+	states, records, err := s.orders.List(ctx, "", in.After, in.Limit)
 	if err != nil {
 		return nil, err
 	}

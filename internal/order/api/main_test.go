@@ -77,11 +77,11 @@ func (s *frailStore) Load(ctx context.Context, id string) (durable.Record, error
 	return s.Store.Load(ctx, id)
 }
 
-func (s *frailStore) List(ctx context.Context, before string, limit int) ([]durable.Record, error) {
+func (s *frailStore) List(ctx context.Context, party, before string, limit int) ([]durable.Record, error) {
 	if err := s.fails(); err != nil {
 		return nil, err
 	}
-	return s.Store.List(ctx, before, limit)
+	return s.Store.List(ctx, party, before, limit)
 }
 
 func (s *frailStore) Claim(ctx context.Context, c durable.Claim) ([]durable.Record, time.Time, error) {

@@ -66,7 +66,7 @@ const maxPage = 1000
 
 // page is up to limit entries below an id, and where the next page begins, if there is one.
 func page(ctx context.Context, store durable.Store, at time.Time, before string, limit int) ([]Entry, string, error) {
-	records, err := store.List(ctx, before, limit)
+	records, err := store.List(ctx, "", before, limit)
 	if err != nil {
 		return nil, "", fmt.Errorf("ledger: %w", err)
 	}

@@ -329,7 +329,7 @@ const backPage = 1000
 // it ends where a page has nothing that is recent or open.
 func (d *dispatcher) recent(now time.Time) (states []State, err error) {
 	for before := ""; ; {
-		page, err := d.store.List(d.life, before, backPage)
+		page, err := d.store.List(d.life, "", before, backPage)
 		if err != nil {
 			return nil, err
 		}

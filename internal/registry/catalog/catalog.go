@@ -30,7 +30,7 @@ type Store interface {
 	Create(context.Context, durable.Record) error
 	Load(ctx context.Context, id string) (durable.Record, error)
 	Save(context.Context, durable.Record) error
-	List(ctx context.Context, before string, limit int) ([]durable.Record, error)
+	List(ctx context.Context, party, before string, limit int) ([]durable.Record, error)
 }
 
 // Options are a catalogue's settings; Store and Clock have no default.
@@ -194,7 +194,7 @@ func decode(e cache.Entry) (lists, error) {
 
 // Ping says whether the store answers.
 func (c *Catalog) Ping(ctx context.Context) error {
-	if _, err := c.opt.Store.List(ctx, "", 1); err != nil {
+	if _, err := c.opt.Store.List(ctx, "", "", 1); err != nil {
 		return fmt.Errorf("catalogue: %w", err)
 	}
 	return nil

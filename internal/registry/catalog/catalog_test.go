@@ -55,11 +55,11 @@ func (s *store) Save(ctx context.Context, r durable.Record) error {
 	return s.Store.Save(ctx, r)
 }
 
-func (s *store) List(ctx context.Context, before string, limit int) ([]durable.Record, error) {
+func (s *store) List(ctx context.Context, party, before string, limit int) ([]durable.Record, error) {
 	if s.away.Load() {
 		return nil, errAway
 	}
-	return s.Store.List(ctx, before, limit)
+	return s.Store.List(ctx, party, before, limit)
 }
 
 // frail is a cache that can be away, and counts how often it is read.

@@ -109,7 +109,7 @@ type Service struct {
 func (c *Catalog) List(ctx context.Context) ([]Service, error) {
 	var all []Service
 	for before := ""; ; {
-		records, err := c.opt.Store.List(ctx, before, page)
+		records, err := c.opt.Store.List(ctx, "", before, page)
 		if err != nil {
 			return nil, fmt.Errorf("list the catalogue: %w", err)
 		}
