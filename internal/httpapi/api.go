@@ -38,7 +38,7 @@ type Options struct {
 	// Middleware wraps the routes, the first outermost. It runs inside the request's id, the body limit and the
 	// recovery from panics, and outside of routing: the request's Pattern is not known yet.
 	Middleware []func(http.Handler) http.Handler
-	NoDocs     bool         // leave /openapi.json and /docs to others
+	NoDocs     bool // leave /openapi.json and /docs to others
 
 	Tracer  trace.Tracer // nil: nothing is traced
 	Outside bool         // requests come from outsiders, whose traces are linked to and not continued

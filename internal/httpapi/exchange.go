@@ -24,14 +24,14 @@ const RequestIDHeader = "X-Request-Id"
 // exchange is one request and its answer: the response writer and the request's body as handlers see them.
 type exchange struct {
 	http.ResponseWriter
-	api   *API
-	req   *http.Request
+	api    *API
+	req    *http.Request
 	id     string
 	caller auth.Caller
 	span   trace.Span // nil: not traced
 	status int        // that was answered; 0: none yet
 	wrote  bool
-	mute  bool // the router's plain text is replaced by a problem
+	mute   bool // the router's plain text is replaced by a problem
 
 	// The body may be read by another goroutine than the handler's: a transport's.
 	body  io.ReadCloser
