@@ -327,7 +327,7 @@ func (s *System) door() error {
 		Version: s.cfg.Version, Transport: to, Log: s.log, DemoCustomer: dataset.Demo().Customers[0].ID,
 		Authenticate: auth.Trusting, Tracer: s.tel.Tracer(Gateway), Meter: s.meter(Gateway),
 	})
-	s.metrics(g.API, auth.For(auth.Operator))
+	s.metrics(g.API, auth.For(auth.Operator, auth.Service))
 	s.Gateway, s.apis[Gateway] = g, g.API
 	s.local.Handle(Gateway, g)
 	c, err := client.New("http://"+Gateway, s.local)

@@ -27,7 +27,6 @@ type exchange struct {
 	api    *API
 	req    *http.Request
 	id     string
-	caller auth.Caller
 	span   trace.Span // nil: not traced
 	status int        // that was answered; 0: none yet
 	wrote  bool
@@ -86,11 +85,11 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request) {
 		}
 		if !caller.Nobody() {
 			r = r.WithContext(auth.With(r.Context(), caller))
-			x.req, x.caller = r, caller
+			x.req = r
 		}
 	}
 	if a.opt.Tracer != nil && !quiet(r.URL.Path) {
-		r = x.follow(r, x.caller)
+		r = x.follow(r)
 		x.req = r
 	}
 	a.handler.ServeHTTP(x, r)

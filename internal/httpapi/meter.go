@@ -32,7 +32,7 @@ func (x *exchange) over(began time.Time) {
 	if x.api.opt.Access && x.api.opt.Log.Enabled(x.req.Context(), slog.LevelInfo) {
 		x.api.opt.Log.LogAttrs(x.req.Context(), slog.LevelInfo, "request",
 			slog.String("method", method(x.req.Method)), slog.String("route", route(pattern)), slog.Int("status", status),
-			slog.Float64("ms", float64(took.Microseconds())/1000), slog.String("request_id", x.id), slog.String("caller", x.caller.Subject))
+			slog.Float64("ms", float64(took.Microseconds())/1000), slog.String("request_id", x.id), slog.String("caller", auth.From(x.req.Context()).Subject))
 	}
 	if x.api.opt.Meter != nil {
 		if kind := x.Header()["Content-Type"]; len(kind) > 0 && strings.HasPrefix(kind[0], StreamType) {

@@ -41,7 +41,7 @@ func quiet(path string) bool {
 
 // follow begins the request's span. It continues the caller's trace where the caller is one of us, and begins one that
 // links to it where not: an outsider chooses neither what is recorded nor whose trace it is in.
-func (x *exchange) follow(r *http.Request, caller auth.Caller) *http.Request {
+func (x *exchange) follow(r *http.Request) *http.Request {
 	opt := []trace.SpanStartOption{
 		trace.WithSpanKind(trace.SpanKindServer),
 		trace.WithAttributes(
@@ -50,7 +50,7 @@ func (x *exchange) follow(r *http.Request, caller auth.Caller) *http.Request {
 	}
 	from := w3c.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
 	ctx := from
-	if remote := trace.SpanContextFromContext(from); remote.IsValid() && !x.api.continues(caller) {
+	if remote := trace.SpanContextFromContext(from); remote.IsValid() && !x.api.continues(auth.From(r.Context())) {
 		ctx = r.Context()
 		opt = append(opt, trace.WithLinks(trace.Link{SpanContext: remote}))
 	}
