@@ -152,6 +152,7 @@ func (c *Client) do(ctx context.Context, call Call) (Result, error) {
 func (c *Client) aim(ctx context.Context, to, target string) (*instance, *url.URL, error) {
 	urls, err := c.opt.Resolver.Resolve(ctx, to)
 	if err != nil {
+		c.refused(ctx, to, err)
 		return nil, nil, err
 	}
 	in, err := c.fleet.pick(to, urls)

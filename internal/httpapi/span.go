@@ -84,7 +84,10 @@ func (c *Client) called(ctx context.Context, to, verb string, header http.Header
 	if !parent.SpanContext().IsValid() {
 		return ctx, callSpan{}
 	}
-	ctx, span := parent.TracerProvider().Tracer(scope).Start(ctx, method(verb)+" "+to,
+	if verb != uncalled {
+		verb = method(verb)
+	}
+	ctx, span := parent.TracerProvider().Tracer(scope).Start(ctx, verb+" "+to,
 		trace.WithSpanKind(trace.SpanKindClient),
 		trace.WithAttributes(attribute.String("http.request.method", method(verb)), attribute.String("peer.service", to)))
 	if attempt > 1 {
@@ -96,9 +99,12 @@ func (c *Client) called(ctx context.Context, to, verb string, header http.Header
 	return ctx, callSpan{span}
 }
 
+// uncalled stands for the method of a call that was not made.
+const uncalled = "call"
+
 // refused is the span of a call that was not made.
 func (c *Client) refused(ctx context.Context, to string, err error) {
-	_, span := c.called(ctx, to, "", nil, 0)
+	_, span := c.called(ctx, to, uncalled, nil, 0)
 	span.end(0, err)
 }
 

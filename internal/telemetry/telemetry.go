@@ -8,8 +8,9 @@
 //     comes from elsewhere, a partner's callback or an operator's click, is linked to.
 //   - What is off costs nothing: no wrapper is installed and no context made.
 //   - There is no state of the process: two systems in one process have two of everything.
-//   - Nothing that a person or a partner sent is in a span or a label: names, ids of ours, statuses and kinds of
-//     failures only. The number of label values is bounded by the program, not by its load.
+//   - No span has a body, a query, a header or an error's own words in it: names, ids, statuses and kinds of failures
+//     only, and the host that a request asked for. No label has an id: how many values there are is bounded by the
+//     program, not by its load.
 //   - A collector that is away costs spans, never time; the log says so, at most once a minute.
 //
 // It decides nothing. The packages that are watched declare what they tell (httpapi.Meter, durable.Tracer and
