@@ -12,14 +12,15 @@ import (
 
 type benchCmd struct {
 	credential
-	Rate        float64       `help:"Orders per second, arriving whether the system keeps up or not." default:"500"`
-	Duration    time.Duration `help:"How long is measured." default:"20s"`
-	Warmup      time.Duration `help:"How long the load runs before." default:"3s"`
-	URL         string        `help:"Put the load on this running system instead of one of its own; its partners should run with --partner-quick." env:"-"`
-	Data        string        `help:"Folder for the databases; a temporary one if empty." type:"path"`
-	app.Engines `group:"Engines of the system of its own"`
-	Profile     string `help:"Write a CPU profile of the run to this file." type:"path"`
-	JSON        bool   `help:"Print JSON for a script." name:"json"`
+	Rate          float64       `help:"Orders per second, arriving whether the system keeps up or not." default:"500"`
+	Duration      time.Duration `help:"How long is measured." default:"20s"`
+	Warmup        time.Duration `help:"How long the load runs before." default:"3s"`
+	URL           string        `help:"Put the load on this running system instead of one of its own; its partners should run with --partner-quick." env:"-"`
+	Data          string        `help:"Folder for the databases; a temporary one if empty." type:"path"`
+	app.Engines   `group:"Engines of the system of its own"`
+	app.Telemetry `group:"What is told of it"`
+	Profile       string `help:"Write a CPU profile of the run to this file." type:"path"`
+	JSON          bool   `help:"Print JSON for a script." name:"json"`
 }
 
 func (c *benchCmd) Run(e *env) error {
@@ -45,7 +46,7 @@ func (c *benchCmd) Run(e *env) error {
 		return err
 	}
 	r, err := app.Bench(e.ctx, app.BenchConfig{
-		Engines: c.Engines, URL: c.URL, Token: token, Rate: c.Rate, Duration: c.Duration, Warmup: c.Warmup, Data: c.Data, Log: e.log, Version: version, Progress: progress,
+		Engines: c.Engines, Telemetry: c.Telemetry, URL: c.URL, Token: token, Rate: c.Rate, Duration: c.Duration, Warmup: c.Warmup, Data: c.Data, Log: e.log, Version: version, Progress: progress,
 	})
 	if progress != nil {
 		_, _ = fmt.Fprint(e.err, "\r\033[K")

@@ -15,6 +15,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/tiffin-food/tiffin/internal/console"
+	"github.com/tiffin-food/tiffin/internal/telemetry"
 )
 
 // version is set by the build.
@@ -116,7 +117,7 @@ func (c *cli) logger(w io.Writer) *slog.Logger {
 	}
 	opt := &slog.HandlerOptions{Level: level}
 	if c.LogJSON {
-		return slog.New(slog.NewJSONHandler(w, opt))
+		return slog.New(telemetry.Handler(slog.NewJSONHandler(w, opt)))
 	}
-	return slog.New(slog.NewTextHandler(w, opt))
+	return slog.New(telemetry.Handler(slog.NewTextHandler(w, opt)))
 }

@@ -37,14 +37,15 @@ type system struct {
 
 	SilenceLimit time.Duration `help:"Ask whoever owes news when nothing was heard of an order for this long." default:"30m" group:"Limits (by the clock)"`
 
-	app.Door `group:"The public door"`
+	app.Door      `group:"The public door"`
+	app.Telemetry `group:"What is told of it"`
 
 	Partner app.Misbehaviour `embed:"" prefix:"partner-" group:"Simulated partners, made worse"`
 }
 
 func (s system) config(e *env) app.Config {
 	return app.Config{
-		Engines: s.Engines, Companies: s.Companies, Door: s.Door, Version: version, Data: s.Data, Speed: s.Speed, From: s.ClockFrom, Log: e.log, APIKey: s.APIKey,
+		Engines: s.Engines, Companies: s.Companies, Door: s.Door, Telemetry: s.Telemetry, Version: version, Data: s.Data, Speed: s.Speed, From: s.ClockFrom, Log: e.log, APIKey: s.APIKey,
 		Behave: s.Partner, Outbox: s.OutboxLimit, Lease: s.Lease,
 		Limits: order.Limits{Payment: s.PaymentLimit, Driver: s.DriverLimit, Kitchen: s.KitchenLimit, Gap: s.GapLimit, Silence: s.SilenceLimit},
 	}

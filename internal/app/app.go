@@ -24,6 +24,7 @@ import (
 	"github.com/tiffin-food/tiffin/internal/id"
 	"github.com/tiffin-food/tiffin/internal/order"
 	"github.com/tiffin-food/tiffin/internal/registry/consul"
+	"github.com/tiffin-food/tiffin/internal/telemetry"
 	"github.com/tiffin-food/tiffin/internal/webhook"
 	"github.com/tiffin-food/tiffin/internal/wire"
 )
@@ -36,6 +37,7 @@ type System struct {
 
 	cfg      Config
 	log      *slog.Logger
+	tel      *telemetry.Telemetry
 	dbs      *databases
 	owner    string
 	self     auth.Key // the process itself, as an operator at its own gateway
@@ -132,6 +134,9 @@ func New(ctx context.Context, cfg Config, names ...string) (_ *System, err error
 	s.ids = id.NewSource(s.Clock.Now, rand.Reader)
 	s.owner = s.ids.New()
 	if s.self, s.token, err = auth.NewKey(rand.Reader, "this process", []auth.Scope{"operator"}, time.Time{}); err != nil {
+		return nil, err
+	}
+	if s.tel, err = s.openTelemetry(); err != nil {
 		return nil, err
 	}
 	if err := s.connect(ctx); err != nil {
@@ -248,7 +253,7 @@ func (s *System) shell() durable.Options {
 	opt := durable.Options{
 		Owner: s.owner, Clock: s.Clock, Log: s.log,
 		Flush:    time.Second, // a finished record leaves memory then
-		Executor: executor{client: s.http, publisher: s.broker, clock: s.Clock},
+		Executor: executor{client: s.http, publisher: s.tel.Publisher(s.broker), clock: s.Clock},
 	}
 	if s.cfg.shared() { // what is agreed with other processes is real time, however fast the clock runs
 		onWall := func(d time.Duration) time.Duration { return time.Duration(float64(d) * s.cfg.Speed) }
@@ -301,7 +306,7 @@ func (s *System) Stop(ctx context.Context) error {
 		})
 	}
 	wait.Wait()
-	errs = append(errs, s.disconnect(ctx))
+	errs = append(errs, s.disconnect(ctx), s.tel.Close(ctx))
 	s.end()
 	s.loops.Wait()
 	if s.partners != nil {

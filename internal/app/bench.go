@@ -21,6 +21,7 @@ import (
 // BenchConfig says what load is put on which system.
 type BenchConfig struct {
 	Engines
+	Telemetry
 	URL              string // a running system's gateway; empty: a system of its own, in this process
 	Token            string // shown to that system
 	Rate             float64
@@ -54,7 +55,7 @@ func Bench(ctx context.Context, cfg BenchConfig) (result BenchResult, err error)
 	defer done()
 	sys, err := New(ctx, Config{
 		Engines: cfg.Engines, Version: cfg.Version, Data: folder, Speed: 1, Partners: true, Demo: true, Log: cfg.Log,
-		Behave: Misbehaviour{Quick: true},
+		Behave: Misbehaviour{Quick: true}, Telemetry: cfg.Telemetry,
 	}, Services...)
 	if err != nil {
 		return result, err

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
 	"github.com/tiffin-food/tiffin/internal/httpapi"
 	"github.com/tiffin-food/tiffin/internal/order"
 	"github.com/tiffin-food/tiffin/internal/wire"
@@ -28,6 +30,7 @@ type Config struct {
 	Engines
 	Companies
 	Door
+	Telemetry
 	Version  string
 	Data     string        // the folder of whatever is kept in SQLite
 	Host     string        // where services are that neither run here nor were said to be anywhere; empty: nowhere
@@ -43,6 +46,7 @@ type Config struct {
 	Lease    time.Duration // how long an instance may be silent before others take its work over, real time; 30 s
 	Drain    time.Duration // how long Stop waits for work under way, real time; 10 s
 	Log      *slog.Logger
+	Spans    sdktrace.SpanExporter // takes the spans instead of a collector, for tests; nil: none does
 	Behave   Misbehaviour
 
 	// Waiting is told what a start waits for, again and again. nil: what is missing is an error at once.
@@ -95,7 +99,7 @@ func (c Config) Check() error {
 			wrong(limit.name, "a duration from 1s to 168h", limit.value)
 		}
 	}
-	return errors.Join(append(errs, c.checkEngines(), c.checkCompanies(), c.checkDoor())...)
+	return errors.Join(append(errs, c.checkEngines(), c.checkCompanies(), c.checkDoor(), c.Telemetry.Check())...)
 }
 
 // CheckServices says which name is no service.

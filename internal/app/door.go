@@ -78,7 +78,7 @@ func (s *System) door() error {
 	}
 	opt := gateway.Options{
 		Version: s.cfg.Version, Transport: to, Log: s.log, DemoCustomer: dataset.Demo().Customers[0].ID,
-		Authenticate: auth.Trusting, Instances: s.http.Instances,
+		Authenticate: auth.Trusting, Instances: s.http.Instances, Tracer: s.tel.Tracer(Gateway), Meter: s.meter(Gateway),
 	}
 	if s.cfg.cert != nil {
 		opt.CertExpires = s.cfg.cert.Expires
@@ -94,6 +94,7 @@ func (s *System) door() error {
 		opt.Limit = (&gateway.Limits{Limiter: s.limiter(), Rules: rules, Proxies: opt.Proxies}).Middleware
 	}
 	g := gateway.New(opt)
+	s.metrics(g.API, auth.For(auth.Operator, auth.Service))
 	s.Gateway, s.apis[Gateway] = g, g.API
 	s.local.Handle(Gateway, g)
 	c, err := client.New("http://"+Gateway, s.local)

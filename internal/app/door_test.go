@@ -39,7 +39,7 @@ func TestDoorErrors(t *testing.T) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}
-	cfg := embedded(t, func(cfg *Config) { cfg.TLSCert, cfg.TLSKey = "missing.pem", "missing.key" })
+	cfg := embedded(t, func(cfg *Config) { cfg.Partners, cfg.TLSCert, cfg.TLSKey = true, "missing.pem", "missing.key" })
 	if _, err := New(t.Context(), cfg, Services...); err == nil || !strings.Contains(err.Error(), "tls-cert, tls-key: certificate: ") {
 		t.Errorf("files that are not there: %v", err)
 	}

@@ -54,7 +54,9 @@ func (s *System) wire(ctx context.Context, names []string) error {
 			Name: titles[name].name, Title: "Tiffin " + titles[name].name, Version: s.cfg.Version,
 			Description: titles[name].about, Log: s.log.With("service", name), Checks: s.checks(name),
 			Authenticate: s.authenticator(name, auth.Inner{Shared: s.cfg.APIKey, Now: s.Clock.Now}),
+			Tracer:       s.tel.Tracer(name), Meter: s.meter(name),
 		})
+		s.metrics(a, auth.Everyone)
 		svc.Routes(a)
 		s.apis[name] = a
 		s.parts = append(s.parts, svc)
@@ -107,13 +109,14 @@ func (s *System) make(ctx context.Context, name string) (service, error) {
 		if err != nil && failed == nil {
 			failed = err
 		}
-		return st
+		return s.watched(st, name, kind)
 	}
 	switch name {
 	case wire.OrderService:
 		opt := orderapi.Options{
-			Shell: s.shell(), Orders: store(Orders), Menus: store(Menus), NewID: s.ids.New,
+			Shell: s.shellOf(name), Orders: store(Orders), Menus: store(Menus), NewID: s.ids.New,
 			Limits: s.cfg.Limits, Customers: s.knownCustomers(), Broker: s.broker, MaxBacklog: s.cfg.Outbox,
+			Progress: s.progress(),
 		}
 		if failed != nil {
 			return nil, failed
@@ -125,28 +128,28 @@ func (s *System) make(ctx context.Context, name string) (service, error) {
 		}
 		svc := orderapi.New(opt)
 		for _, q := range svc.Queues() {
-			if err := s.subscribe(q.Queue, q.Handler); err != nil {
+			if err := s.subscribe(q.Queue, s.tel.Handler(name, q.Name, q.Handler)); err != nil {
 				return nil, err
 			}
 		}
 		return svc, nil
 	case wire.PaymentService:
 		return paymentapi.New(paymentapi.Options{
-			Shell: s.shell(), Payments: store(Payments), Quarantine: store(PaymentQuarantine), NewID: s.ids.New,
+			Shell: s.shellOf(name), Payments: store(Payments), Quarantine: store(PaymentQuarantine), NewID: s.ids.New,
 			Silence: payment.DefaultSilence,
 		}), failed
 	case wire.CustomerService:
 		return customerapi.New(customerapi.Options{
-			Shell: s.shell(), Customers: store(Customers), NewID: s.ids.New, Prices: demoPrices(),
+			Shell: s.shellOf(name), Customers: store(Customers), NewID: s.ids.New, Prices: demoPrices(),
 		}), failed
 	case wire.DeliveryService:
 		return deliveryapi.New(deliveryapi.Options{
-			Shell: s.shell(), Deliveries: store(Deliveries), Quarantine: store(DeliveryQuarantine), NewID: s.ids.New,
+			Shell: s.shellOf(name), Deliveries: store(Deliveries), Quarantine: store(DeliveryQuarantine), NewID: s.ids.New,
 			Silence: delivery.DefaultSilence,
 		}), failed
 	case wire.KitchenService:
 		return kitchenapi.New(kitchenapi.Options{
-			Shell: s.shell(), Tickets: store(Tickets), Restaurants: store(Restaurants), Quarantine: store(KitchenQuarantine),
+			Shell: s.shellOf(name), Tickets: store(Tickets), Restaurants: store(Restaurants), Quarantine: store(KitchenQuarantine),
 			NewID: s.ids.New, Silence: kitchen.DefaultSilence,
 		}), failed
 	}

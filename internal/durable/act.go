@@ -8,6 +8,9 @@ type Terms struct {
 	Lease      time.Duration // how long an instance may be silent before others take its work over
 	FlushAfter time.Duration // how long what is merely tidier on disk (sent-marks) may wait for a save to ride on
 	Exclusive  bool          // of the store
+	Kind       string        // of record, for whoever follows it
+	Tracer     Tracer        // nil: nobody follows
+	Meter      Meter         // nil: nobody counts
 }
 
 // ActKind says what the executor of a cell is to do next.
@@ -29,6 +32,7 @@ type Act struct {
 	Owed   Owed   // ActSend
 	Key    string // ActSend: the idempotency key, the same for every attempt
 	Reply  Reply  // ActReply
+	Trace  string // ActLoad, ActSave: of what it is done for
 }
 
 // Reply tells what became of an event. Err nil: it is applied (now, or before under the same id) and on disk.

@@ -1,6 +1,7 @@
 package durable
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -63,6 +64,8 @@ type turn struct {
 	out    *Outcome
 	unpark string // the name of an effect to take up again
 	sure   bool   // what is in memory is not older than the turn: it was read or saved since
+	span   Span   // nil: nobody follows it
+	failed error  // of an effect's outcome: what the core said
 }
 
 // NewCell is the bookkeeping of the record id. Nothing is known of it yet.
@@ -134,7 +137,7 @@ func (c *Cell[S]) Next(now time.Time) Act {
 		if c.phase == idle && !c.waiting(now) {
 			if c.stale || len(c.queue) > 0 && !c.loaded && (!c.queue[0].create || c.queue[0].look) {
 				c.phase, c.covered = loading, len(c.queue)
-				return Act{Kind: ActLoad}
+				return Act{Kind: ActLoad, Trace: c.cause()}
 			}
 			if len(c.queue) > 0 {
 				if c.step(now) {
@@ -166,9 +169,9 @@ func (c *Cell[S]) save() Act {
 		c.next.Party = c.owned.Party(c.after)
 	}
 	if planted.Is(planted.TimerNotPersisted) {
-		return Act{Kind: ActSave, Record: withoutTimers(c.next)}
+		return Act{Kind: ActSave, Record: withoutTimers(c.next), Trace: c.cause()}
 	}
-	return Act{Kind: ActSave, Record: c.next}
+	return Act{Kind: ActSave, Record: c.next, Trace: c.cause()}
 }
 
 func (c *Cell[S]) waiting(now time.Time) bool { return now.Before(c.retryAt) }
@@ -244,6 +247,7 @@ func (c *Cell[S]) step(now time.Time) (save bool) {
 	if t.event.At.Before(c.rec.Updated) {
 		t.event.At = c.rec.Updated
 	}
+	c.follow(t)
 	after, effects, err := c.machine.Step(state, t.event)
 	switch {
 	case errors.Is(err, ErrIgnored):
@@ -263,6 +267,7 @@ func (c *Cell[S]) step(now time.Time) (save bool) {
 		c.over(nil)
 		return false
 	case err != nil && t.effect != "":
+		t.failed = err
 		c.park(t.effect, err.Error(), now)
 		c.over(nil)
 		return false
@@ -358,6 +363,9 @@ func (c *Cell[S]) over(err error) {
 	}
 	if t.token != 0 {
 		c.replies = append(c.replies, Reply{Token: t.token, Err: err})
+	}
+	if t.span != nil {
+		t.span.End(cmp.Or(err, t.failed))
 	}
 	c.fails, c.retryAt = 0, time.Time{}
 }

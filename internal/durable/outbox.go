@@ -117,7 +117,12 @@ func (c *Cell[S]) recallSent() {
 }
 
 func (c *Cell[S]) park(id, why string, now time.Time) {
-	c.edit(id, now, func(o *Owed) { o.Parked = bounded(why) })
+	c.edit(id, now, func(o *Owed) {
+		o.Parked = bounded(why)
+		if c.terms.Meter != nil {
+			c.terms.Meter.Parked(o.Name)
+		}
+	})
 }
 
 // edit changes an owed effect in memory, to be saved with the next save or a flush.
@@ -151,6 +156,9 @@ func (c *Cell[S]) unparkNow(name string, now time.Time) error {
 	for _, o := range c.rec.Owed {
 		if o.Name == name && o.Parked != "" {
 			c.edit(o.ID, now, func(o *Owed) { o.Parked, o.Due, o.Attempt = "", now, 0 })
+			if c.terms.Meter != nil {
+				c.terms.Meter.Unparked(name)
+			}
 			return nil
 		}
 	}

@@ -34,6 +34,9 @@ type Options struct {
 	Poll     time.Duration // how often a shared store is asked for work that others left, by the clock; 1 s
 	Hot      int           // records kept in memory; 5,000
 	Sends    int           // effects carried out at once; 256
+	Tracer   Tracer        // nil: nobody follows
+	// Meters gives each kind of record what counts for it; nil: nobody counts.
+	Meters func(kind string) Meter
 }
 
 // Runner executes the bookkeeping of all records of one kind: it loads, saves, sends and answers for real.
@@ -42,6 +45,7 @@ type Runner[S any] struct {
 	opt     Options
 	machine Machine[S]
 	commit  func(id string, version int64, s S) // nil: nobody is told
+	change  func(was, is S)                     // nil: nobody is told
 	terms   Terms
 	sends   chan struct{}
 
@@ -89,6 +93,10 @@ func NewRunner[S any](m Machine[S], opt Options) *Runner[S] {
 		opt: opt, machine: m, cells: map[string]*seat[S]{}, sends: make(chan struct{}, opt.Sends),
 		terms: Terms{Owner: opt.Owner, Lease: opt.Lease, FlushAfter: opt.Flush, Exclusive: FeaturesOf(opt.Store).Exclusive},
 	}
+	r.terms.Kind, r.terms.Tracer = opt.Name, opt.Tracer
+	if opt.Meters != nil {
+		r.terms.Meter = opt.Meters(opt.Name)
+	}
 	r.life, r.end = context.WithCancel(context.Background()) //nolint:gosec // Stop calls it
 	r.crew.Work = r.do
 	r.work.Add(1) // until Stop
@@ -98,6 +106,10 @@ func NewRunner[S any](m Machine[S], opt Options) *Runner[S] {
 // OnCommit has f told of every version of every record that this runner has committed or read, in their order within
 // a record; it may be told of one again. f must return at once. Call it before Start.
 func (r *Runner[S]) OnCommit(f func(id string, version int64, s S)) { r.commit = f }
+
+// OnChange has f told of every save of this runner that came through, once: what the state was before, and is now. A
+// save of which nobody knows whether it took place is not told. f must return at once. Call it before Start.
+func (r *Runner[S]) OnChange(f func(was, is S)) { r.change = f }
 
 // do runs one job, for which the clock is held and the runner's work counted.
 func (r *Runner[S]) do(j job[S]) {
@@ -187,13 +199,23 @@ type Applied[S any] struct {
 // or later. Errors: ErrNotFound, ErrKeyReused, a *Refusal of the core, ErrStopping, a store's failure (nothing is
 // applied), or ctx's (then nobody knows).
 func (r *Runner[S]) Apply(ctx context.Context, id string, e Event) (Applied[S], error) {
+	e = r.within(ctx, e)
 	return r.bring(ctx, id, func(c *Cell[S], token uint64) { c.Deliver(token, e) })
+}
+
+// within says whose doing the event is.
+func (r *Runner[S]) within(ctx context.Context, e Event) Event {
+	if r.opt.Tracer != nil && e.Trace == "" {
+		e.Trace = r.opt.Tracer.Trace(ctx)
+	}
+	return e
 }
 
 // Create brings the event that begins the record id with the second key (none where empty). Where a record with
 // the id or the key exists, the event is brought to that one: the same event is answered as before, and the
 // returned id says which record answered.
 func (r *Runner[S]) Create(ctx context.Context, id, key string, e Event) (string, Applied[S], error) {
+	e = r.within(ctx, e)
 	a, err := r.bring(ctx, id, func(c *Cell[S], token uint64) { c.DeliverNew(token, key, e) })
 	var exists *ExistsError
 	if errors.As(err, &exists) && exists.ID != id {
@@ -317,7 +339,6 @@ func (r *Runner[S]) drive(s *seat[S]) {
 
 // execute does the cell's acts until it has none. s.mu is held, but not while storing.
 func (r *Runner[S]) execute(s *seat[S]) {
-	ctx := r.life
 	for {
 		if r.life.Err() != nil {
 			s.driven = false
@@ -340,26 +361,42 @@ func (r *Runner[S]) execute(s *seat[S]) {
 			}
 		case ActLoad:
 			s.mu.Unlock()
-			rec, err := r.opt.Store.Load(ctx, s.cell.ID())
+			rec, err := r.opt.Store.Load(r.under(act.Trace), s.cell.ID())
 			s.mu.Lock()
 			s.cell.Loaded(rec, blame(err), r.opt.Clock.Now())
 			r.complain(s, "load", err)
 		case ActSave:
+			var was S
+			if r.change != nil {
+				was, _, _ = s.cell.State()
+			}
 			s.mu.Unlock()
 			var err error
 			if act.Record.Version == 1 {
-				err = r.opt.Store.Create(ctx, act.Record)
+				err = r.opt.Store.Create(r.under(act.Trace), act.Record)
 			} else {
-				err = r.opt.Store.Save(ctx, act.Record)
+				err = r.opt.Store.Save(r.under(act.Trace), act.Record)
 			}
 			s.mu.Lock()
 			s.cell.Saved(blame(err), r.opt.Clock.Now())
 			r.complain(s, "save", err)
+			if err == nil && r.change != nil {
+				is, _, _ := s.cell.State()
+				r.change(was, is)
+			}
 		case ActSend:
 			send := act // a copy, so that only acts that leave the loop leave the stack
 			r.hand(job[S]{seat: s, send: &send})
 		}
 	}
+}
+
+// under is the context of a store's work for an act of the trace.
+func (r *Runner[S]) under(trace string) context.Context {
+	if trace == "" || r.opt.Tracer == nil {
+		return r.life
+	}
+	return r.opt.Tracer.Under(r.life, trace)
 }
 
 // blame marks what the store cannot be asked to answer for otherwise.
@@ -385,7 +422,7 @@ func (r *Runner[S]) send(s *seat[S], act Act) {
 	var out Outcome
 	select {
 	case r.sends <- struct{}{}:
-		out = r.opt.Executor.Execute(r.life, act.Owed, act.Key)
+		out = r.attempt(s, act)
 		<-r.sends
 	case <-r.life.Done():
 		return
@@ -398,6 +435,23 @@ func (r *Runner[S]) send(s *seat[S], act Act) {
 	s.cell.Sent(act.Owed.ID, out)
 	r.drive(s)
 	s.mu.Unlock()
+}
+
+// attempt carries an effect out, once.
+func (r *Runner[S]) attempt(s *seat[S], act Act) Outcome {
+	ctx, done := r.life, func(Outcome) {}
+	if r.opt.Tracer != nil {
+		s.mu.Lock()
+		rec := s.cell.Record()
+		s.mu.Unlock()
+		ctx, done = r.opt.Tracer.Send(ctx, r.opt.Name, rec, act.Owed)
+	}
+	out := r.opt.Executor.Execute(ctx, act.Owed, act.Key)
+	done(out)
+	if r.terms.Meter != nil {
+		r.terms.Meter.Sent(act.Owed.Name, act.Owed.Attempt, out.Verdict)
+	}
+	return out
 }
 
 // abandon tells those who still wait that the runner is gone. s.mu is held.

@@ -29,8 +29,8 @@ type bufferPool struct{ sync.Pool }
 func (p *bufferPool) Get() []byte  { return p.Pool.Get().(*[copyBuffer]byte)[:] }
 func (p *bufferPool) Put(b []byte) { p.Pool.Put((*[copyBuffer]byte)(b)) }
 
-// private are the headers that end here: credentials, and what would claim an identity inside.
-var private = []string{auth.KeyHeader, auth.Header, "Authorization", "Cookie", "Proxy-Authorization"}
+// private are the headers that end here: credentials, what would claim an identity inside, and traces that are not ours.
+var private = append([]string{auth.KeyHeader, auth.Header, "Authorization", "Cookie", "Proxy-Authorization"}, httpapi.TraceHeaders...)
 
 // forward makes the handler of a route: the standard library's proxy, which knows the headers that go from hop to
 // hop and passes event streams on as they come.
@@ -48,6 +48,7 @@ func (g *Gateway) forward(route Route) http.Handler {
 			for _, name := range private {
 				p.Out.Header.Del(name)
 			}
+			httpapi.Inject(p.In.Context(), p.Out.Header) // our own trace
 			if caller := auth.From(p.In.Context()); !caller.Nobody() {
 				p.Out.Header.Set(auth.Header, caller.Encode())
 			}

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/tiffin-food/tiffin/internal/auth"
 	"github.com/tiffin-food/tiffin/internal/httpapi"
 )
@@ -38,6 +40,8 @@ type Options struct {
 	Instances func() []httpapi.Instance
 	// CertExpires is when the certificate does that the gateway is served with; nil: it has none.
 	CertExpires func() time.Time
+	Tracer      trace.Tracer  // nil: nothing is traced
+	Meter       httpapi.Meter // nil: nothing is counted
 
 	// DemoCustomer is the customer that the landing page's example orders for.
 	DemoCustomer string
@@ -65,6 +69,7 @@ func New(opt Options) *Gateway {
 			"/order/docs and so on.",
 		Authenticate: opt.Authenticate, CertExpires: opt.CertExpires, Header: header,
 		Middleware: []Middleware{opt.Origins.protect},
+		Tracer:     opt.Tracer, Meter: opt.Meter, Outside: true, Access: true,
 	}
 	for _, s := range Services {
 		settings.Checks = append(settings.Checks, httpapi.Check{

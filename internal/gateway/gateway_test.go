@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.uber.org/goleak"
 
 	"github.com/tiffin-food/tiffin/internal/auth"
@@ -255,5 +256,25 @@ func TestLanding(t *testing.T) {
 	var h httpapi.Health
 	if err := json.Unmarshal([]byte(body), &h); res.StatusCode != http.StatusOK || err != nil || len(h.Resources) != len(gateway.Services) {
 		t.Errorf("health: %d %s", res.StatusCode, errors.Join(err, errors.New(body)))
+	}
+}
+
+// TestOutsidersTracesEndHere: no service sees a trace that is not ours, whether we trace or not.
+func TestOutsidersTracesEndHere(t *testing.T) {
+	for name, opt := range map[string]gateway.Options{
+		"off": {}, "on": {Tracer: sdktrace.NewTracerProvider().Tracer("test")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got http.Header
+			server := town(t, opt, map[string]http.Handler{"order": http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = r.Header.Clone() })})
+			ask(t, server, http.MethodGet, "/v1/orders", "",
+				"traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "tracestate", "a=canary", "baggage", "b=canary")
+			if strings.Contains(fmt.Sprint(got), "canary") || strings.Contains(fmt.Sprint(got), "0af7651916cd43dd8448eb211c80319c") {
+				t.Errorf("the service saw %v", got)
+			}
+			if (got.Get("Traceparent") != "") != (opt.Tracer != nil) {
+				t.Errorf("the service is in the trace %q", got.Get("Traceparent"))
+			}
+		})
 	}
 }

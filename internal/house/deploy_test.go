@@ -115,11 +115,20 @@ func TestComposeKeepsTheRules(t *testing.T) {
 	}
 }
 
-// TestPrometheusScrapesWhatRuns: a target is a name of the compose network, or Prometheus itself.
+// TestPrometheusScrapesWhatRuns: a target is a name of the compose network, or Prometheus itself; and every service is
+// scraped.
 func TestPrometheusScrapesWhatRuns(t *testing.T) {
 	running := dict(readYAML(t, deployed(t, "deploy/compose.yaml"))[0], "services")
 	jobs, _ := at(readYAML(t, deployed(t, "deploy/prometheus/prometheus.yml"))[0], "scrape_configs").([]any)
+	missing := maps.Clone(served)
+	missing["gateway"] = "8080"
 	for _, j := range jobs {
+		for _, name := range list(j, "dns_sd_configs", 0, "names") {
+			if port := at(j, "dns_sd_configs", 0, "port"); port != missing[name] || at(j, "job_name") != name {
+				t.Errorf("prometheus.yml scrapes %s on %v, which is not where it serves", name, port)
+			}
+			delete(missing, name)
+		}
 		for _, target := range list(j, "static_configs", 0, "targets") {
 			host, _, _ := strings.Cut(target, ":")
 			if _, runs := running[host]; !runs && host != "127.0.0.1" {
@@ -127,8 +136,8 @@ func TestPrometheusScrapesWhatRuns(t *testing.T) {
 			}
 		}
 	}
-	if len(jobs) < 2 {
-		t.Errorf("prometheus.yml has %d jobs", len(jobs))
+	for name := range missing {
+		t.Errorf("prometheus.yml does not scrape %s", name)
 	}
 }
 

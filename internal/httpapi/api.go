@@ -16,6 +16,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/tiffin-food/tiffin/internal/auth"
 )
@@ -42,6 +43,11 @@ type Options struct {
 	// its caller. nil: nobody looks.
 	Header func(http.Header, *http.Request)
 	NoDocs bool // leave /openapi.json and /docs to others
+
+	Tracer  trace.Tracer // nil: nothing is traced
+	Outside bool         // requests come from outsiders, whose traces are linked to and not continued
+	Meter   Meter        // nil: nothing is counted
+	Access  bool         // log every request, at level info
 }
 
 // Operation describes a route; Method and Path ("/v1/orders/{id}") are required, OperationID is made from them.

@@ -112,6 +112,7 @@ type Call struct {
 	Body           []byte // JSON; nil: none
 	IdempotencyKey string
 	Header         http.Header // further headers; not written into
+	attempt        int         // of a read that is tried again: from 1 on
 }
 
 // Result is an answer, whatever its status.
@@ -161,10 +162,12 @@ func (c *Client) do(ctx context.Context, call Call) (Result, error) {
 func (c *Client) aim(ctx context.Context, to, target string, not *instance) (*instance, *url.URL, error) {
 	urls, err := c.opt.Resolver.Resolve(ctx, to)
 	if err != nil {
+		c.refused(ctx, to, err)
 		return nil, nil, err
 	}
 	in, err := c.fleet.pick(to, urls, not)
 	if err != nil {
+		c.refused(ctx, to, err)
 		return nil, nil, err
 	}
 	u, err := in.join(target)
@@ -175,7 +178,7 @@ func (c *Client) aim(ctx context.Context, to, target string, not *instance) (*in
 	return in, u, nil
 }
 
-func (c *Client) send(ctx context.Context, call Call, method string, u *url.URL) (Result, error) {
+func (c *Client) send(ctx context.Context, call Call, method string, u *url.URL) (r Result, err error) {
 	header := make(http.Header, 6+len(call.Header))
 	for k, v := range call.Header {
 		header[k] = v
@@ -206,6 +209,8 @@ func (c *Client) send(ctx context.Context, call Call, method string, u *url.URL)
 			}
 		}
 	}
+	ctx, span := c.called(ctx, call.To, method, header, call.attempt)
+	defer func() { span.end(r.Status, err) }()
 	req := &http.Request{
 		Method: method, URL: u, Host: u.Host, Header: header,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
@@ -221,7 +226,7 @@ func (c *Client) send(ctx context.Context, call Call, method string, u *url.URL)
 		return Result{}, err
 	}
 	defer res.Body.Close() //nolint:errcheck // read to its end or given up
-	r := Result{Status: res.StatusCode, Header: res.Header}
+	r = Result{Status: res.StatusCode, Header: res.Header}
 	if after := res.Header["Retry-After"]; len(after) > 0 {
 		r.RetryAfter = parseRetryAfter(after[0], time.Now())
 	}
@@ -262,6 +267,7 @@ func readAll(r io.Reader, n, limit int64) ([]byte, error) {
 func (c *Client) Get(ctx context.Context, to, path string) (Result, error) {
 	call := Call{To: to, Op: "GET " + path}
 	for attempt := 1; ; attempt++ {
+		call.attempt = attempt
 		r, err := c.Do(ctx, call)
 		switch Classify(r.Status, err) {
 		case durable.Accepted:

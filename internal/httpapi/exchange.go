@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/tiffin-food/tiffin/internal/auth"
 )
 
@@ -23,11 +25,13 @@ const RequestIDHeader = "X-Request-Id"
 // exchange is one request and its answer: the response writer and the request's body as handlers see them.
 type exchange struct {
 	http.ResponseWriter
-	api   *API
-	req   *http.Request
-	id    string
-	wrote bool
-	mute  bool // the router's plain text is replaced by a problem
+	api    *API
+	req    *http.Request
+	id     string
+	span   trace.Span // nil: not traced
+	status int        // that was answered; 0: none yet
+	wrote  bool
+	mute   bool // the router's plain text is replaced by a problem
 
 	// The body may be read by another goroutine than the handler's: a transport's.
 	body  io.ReadCloser
@@ -61,6 +65,13 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request) {
 	w.Header()[RequestIDHeader] = []string{x.id}
 	r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
 	x.req = r
+	if a.watched() {
+		if a.opt.Meter != nil {
+			a.opt.Meter.Begin()
+		}
+		began := time.Now()
+		defer func() { x.over(began) }() // after recover
+	}
 	defer x.recover()
 	if r.ContentLength > a.opt.MaxBody {
 		x.large.Store(true)
@@ -87,6 +98,10 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request) {
 			x.req = r
 		}
 	}
+	if a.opt.Tracer != nil && !quiet(r.URL.Path) {
+		r = x.follow(r)
+		x.req = r
+	}
 	a.handler.ServeHTTP(x, r)
 	if !x.wrote {
 		x.WriteHeader(http.StatusOK)
@@ -106,7 +121,7 @@ func (x *exchange) recover() {
 	if x.wrote {
 		panic(http.ErrAbortHandler)
 	}
-	(&Problem{Status: http.StatusInternalServerError, Detail: internal}).write(x)
+	(&Problem{Status: http.StatusInternalServerError, Detail: internal}).write(x) // which notes the status
 }
 
 func (x *exchange) log() *slog.Logger {
@@ -119,7 +134,7 @@ func (x *exchange) WriteHeader(status int) {
 		return
 	}
 	if status >= 200 {
-		x.wrote = true
+		x.wrote, x.status = true, status
 		if x.large.Load() {
 			x.Header().Set("Connection", "close")
 		}

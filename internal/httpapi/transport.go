@@ -57,7 +57,9 @@ func (c *Client) try(req *http.Request, not *instance) (*http.Response, *instanc
 		out.Header = req.Header.Clone()
 		out.Header.Set(APIKeyHeader, key)
 	}
-	res, err := c.transport.RoundTrip(out)
+	ctx, span := c.called(out.Context(), to, out.Method, out.Header, 0)
+	res, err := c.transport.RoundTrip(out.WithContext(ctx))
+	span.end(statusOf(res), err)
 	switch {
 	case err != nil && req.Context().Err() != nil:
 		in.release(nil)
@@ -72,6 +74,13 @@ func (c *Client) try(req *http.Request, not *instance) (*http.Response, *instanc
 	}
 	res.Body = &counted{ReadCloser: res.Body, release: sync.OnceFunc(func() { in.release(verdict) })}
 	return res, in, nil
+}
+
+func statusOf(res *http.Response) int {
+	if res == nil {
+		return 0
+	}
+	return res.StatusCode
 }
 
 // counted is a body whose call is over when it is closed.

@@ -31,7 +31,14 @@ type Stats struct {
 	Failed  uint64 // transactions rolled back, and commits that failed
 	// Batches counts the commits by size: 1, 2-3, 4-7 and so on up to 256.
 	Batches [9]uint64
+	// Took counts the commits by how long they took with the statements in them, real time: up to TookLeast, up to twice
+	// that and so on; what took longer than the last is in Commits alone. Spent is the sum.
+	Took  [14]uint64
+	Spent time.Duration
 }
+
+// TookLeast bounds the first of Stats.Took, the last is some 0.8 s.
+const TookLeast = 100 * time.Microsecond
 
 // write is one caller's wish and where the answer goes.
 type write struct {
@@ -146,7 +153,7 @@ func (w *writer) work() {
 		if len(batch) > 0 {
 			began = time.Now()
 			pace = min(paceMost, time.Duration(len(batch)-1)*pacePerWrite)
-			w.commit(batch)
+			w.commit(batch, began)
 		}
 		clear(batch)
 		switch {
@@ -167,8 +174,8 @@ func (w *writer) crowded() bool {
 }
 
 // commit runs a batch in one transaction and answers every write in it.
-func (w *writer) commit(batch []*write) {
-	all := w.write(batch)
+func (w *writer) commit(batch []*write, began time.Time) {
+	all := w.write(batch, began)
 	for _, op := range batch {
 		switch {
 		case all != nil:
@@ -180,7 +187,7 @@ func (w *writer) commit(batch []*write) {
 }
 
 // write returns the error that all of the batch share.
-func (w *writer) write(batch []*write) error {
+func (w *writer) write(batch []*write, began time.Time) error {
 	if _, err := w.conn.exec("BEGIN IMMEDIATE"); err != nil {
 		return w.failed(fmt.Errorf("begin: %w", err))
 	}
@@ -207,7 +214,12 @@ func (w *writer) write(batch []*write) error {
 		return w.failed(fmt.Errorf("%w: commit: %w", durable.ErrUnknown, err))
 	}
 	w.last = last
+	took := time.Since(began)
 	w.mu.Lock()
+	w.stats.Spent += took
+	if i := bits.Len64(uint64(max(0, took-1) / TookLeast)); i < len(w.stats.Took) {
+		w.stats.Took[i]++
+	}
 	w.stats.Commits++
 	w.stats.Writes += written
 	w.stats.Batches[bits.Len(uint(len(batch)))-1]++

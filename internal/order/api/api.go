@@ -36,6 +36,9 @@ type Options struct {
 	// away must not fill the store; 100,000.
 	MaxBacklog int
 	Copies     Copies // nil: every read goes to the store
+	// Progress is told of every status that this instance has brought an order to: of the history up to it, once. nil:
+	// nobody is.
+	Progress func(history []wire.Moment)
 }
 
 // Broker is what the service needs of the broker beside being handed its queues' messages: the operator's tools.
@@ -70,6 +73,13 @@ func New(opt Options) *Service {
 	}
 	if opt.Copies != nil {
 		s.orders.OnCommit(s.copy)
+	}
+	if opt.Progress != nil {
+		s.orders.OnChange(func(was, is order.State) {
+			for i := len(was.History); i < len(is.History); i++ {
+				opt.Progress(is.History[:i+1])
+			}
+		})
 	}
 	return s
 }
