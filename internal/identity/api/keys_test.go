@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"net/http"
+	"reflect"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -18,6 +19,7 @@ import (
 	"github.com/tiffin-food/tiffin/internal/durable/memory"
 	"github.com/tiffin-food/tiffin/internal/httpapi"
 	identityapi "github.com/tiffin-food/tiffin/internal/identity/api"
+	"github.com/tiffin-food/tiffin/internal/identity/token"
 )
 
 func TestKeysOfPrograms(t *testing.T) {
@@ -96,17 +98,8 @@ func TestSnapshot(t *testing.T) {
 		d.want(200, `"revoked":true`, "GET", "/v1/keys/snapshot", "", auth.Header, inside, "If-None-Match", got.header.Get("ETag"))
 
 		// And so does another process hear of it.
-		var down atomic.Bool
-		ring := keyring.New(keyring.Options{Source: func(_ context.Context, etag string) ([]auth.Key, string, bool, error) {
-			if down.Load() {
-				return nil, "", false, errors.New("down")
-			}
-			a := d.ask("GET", "/v1/keys/snapshot", "", auth.Header, inside, "If-None-Match", etag)
-			if a.status == http.StatusNotModified {
-				return nil, etag, false, nil
-			}
-			return into[identityapi.KeySnapshot](t, a).Keys, a.header.Get("ETag"), true, nil
-		}})
+		client := httpapi.NewClient(httpapi.ClientOptions{Resolver: static{}, Transport: as{inside, d.http.Transport}, Failures: 2})
+		ring := keyring.New(keyring.Options{Source: keyring.From(client, "identity")})
 		ring.Start(d.ctx)
 		<-ring.Ready()
 		again := into[identityapi.NewAPIKey](t, d.want(201, "", "POST", "/v1/keys", `{"name":"till","scopes":["operator"]}`, auth.Header, operator))
@@ -120,7 +113,33 @@ func TestSnapshot(t *testing.T) {
 			t.Error(err)
 		}
 		ring.Stop()
+		if b := client.Breakers(); len(b) != 1 || b[0].State != "closed" {
+			t.Errorf("%+v", b)
+		}
+		set, err := token.From(client, "identity")(d.ctx)
+		if want, _ := d.service.JWKS(d.ctx); err != nil || !reflect.DeepEqual(set, want) {
+			t.Errorf("%+v %v", set, err)
+		}
 	})
+}
+
+// static is where identity is.
+type static struct{}
+
+func (static) Resolve(context.Context, string) ([]string, error) {
+	return []string{"http://identity"}, nil
+}
+
+// as sends requests in somebody's name.
+type as struct {
+	claim string
+	http.RoundTripper
+}
+
+func (a as) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set(auth.Header, a.claim)
+	return a.RoundTripper.RoundTrip(r)
 }
 
 // sickStore is a store whose lists can fail.

@@ -91,6 +91,8 @@ func TestSigningInElsewhere(t *testing.T) {
 		c.down = true
 		d.want(503, "", "GET", "/v1/auth/oidc/company/start", "")
 		c.down = false
+		d.want(503, "", "GET", "/v1/auth/oidc/company/start", "") // not asked again at once
+		d.pass(time.Second)
 
 		b := goAway(d, c)
 		if k := b.cookie; !k.HttpOnly || !k.Secure || k.SameSite != http.SameSiteLaxMode || k.MaxAge != 600 || k.Path != "/v1/auth/oidc/company/callback" {
@@ -233,11 +235,14 @@ func TestSettingsOfProviders(t *testing.T) {
 	key := []byte(strings.Repeat("k", 32))
 	atDesk(t, exclusive, nil, func(d *desk) {
 		for says, change := range map[string]func(*identityapi.Options){
-			"Signer":           func(o *identityapi.Options) { o.Signer = nil },
-			"public URL":       func(o *identityapi.Options) { o.PublicURL = "tiffin.test" },
-			"cookie key":       func(o *identityapi.Options) { o.CookieKey = key[:31] },
-			"name":             func(o *identityapi.Options) { o.Providers = []identityapi.Provider{{Name: "A/B"}} },
-			"issuer":           func(o *identityapi.Options) { o.Providers = []identityapi.Provider{{Name: "a", ClientID: "x"}} },
+			"Signer":     func(o *identityapi.Options) { o.Signer = nil },
+			"public URL": func(o *identityapi.Options) { o.PublicURL = "tiffin.test" },
+			"cookie key": func(o *identityapi.Options) { o.CookieKey = key[:31] },
+			"name":       func(o *identityapi.Options) { o.Providers = []identityapi.Provider{{Name: "A/B"}} },
+			"issuer":     func(o *identityapi.Options) { o.Providers = []identityapi.Provider{{Name: "a", ClientID: "x"}} },
+			"an https URL": func(o *identityapi.Options) {
+				o.Providers = []identityapi.Provider{{Name: "a", Issuer: "http://company.test", ClientID: "x"}}
+			},
 			"client's id":      func(o *identityapi.Options) { o.Providers = []identityapi.Provider{{Name: "a", Issuer: "https://x"}} },
 			"configured twice": func(o *identityapi.Options) { o.Providers = []identityapi.Provider{good, good} },
 		} {
