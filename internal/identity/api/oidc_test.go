@@ -94,6 +94,12 @@ func TestSigningInElsewhere(t *testing.T) {
 		d.want(503, "", "GET", "/v1/auth/oidc/company/start", "") // not asked again at once
 		d.pass(time.Second)
 
+		// Where one comes back is a setting, whatever a request says.
+		lied := d.want(302, "", "GET", "/v1/auth/oidc/company/start", "", "X-Forwarded-Host", "evil.test", "Forwarded", "host=evil.test")
+		if to, err := url.Parse(lied.header.Get("Location")); err != nil || to.Query().Get("redirect_uri") != comeBack || to.Query().Get("code_challenge_method") != "S256" {
+			t.Errorf("%s %v", to, err)
+		}
+
 		b := goAway(d, c)
 		if k := b.cookie; !k.HttpOnly || !k.Secure || k.SameSite != http.SameSiteLaxMode || k.MaxAge != 600 || k.Path != "/v1/auth/oidc/company/callback" {
 			t.Errorf("%+v", k)
@@ -226,6 +232,21 @@ func TestAttacksFromElsewhere(t *testing.T) {
 		b.returns(503, "")
 		if log := d.log.String(); strings.Contains(log, "-secret") || strings.Contains(log, c.secret) || strings.Contains(log, "eyJ") {
 			t.Errorf("a secret is in the log:\n%s", log)
+		}
+	})
+}
+
+// TestComingBackIsRegistered: a company that knows another place to come back to sends nobody here.
+func TestComingBackIsRegistered(t *testing.T) {
+	withCompany(t, func(d *desk, c *company) {
+		c.comes = "https://elsewhere.test/callback"
+		a := d.want(302, "", "GET", "/v1/auth/oidc/company/start", "")
+		req, err := http.NewRequestWithContext(d.ctx, "GET", a.header.Get("Location"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res, err := c.RoundTrip(req); err != nil || res.StatusCode != 400 || c.refused != 1 {
+			t.Errorf("%+v %v", res, err)
 		}
 	})
 }
