@@ -150,7 +150,7 @@ func (c *Client) do(ctx context.Context, call Call) (Result, error) {
 		in.release(nil)
 	case err != nil:
 		in.release(err)
-	case r.Status >= 500, r.Status < 200, r.Status >= 300 && r.Status < 400:
+	case r.Status >= 500, r.Status < 200, r.Status >= 300 && r.Status < 400 && r.Status != http.StatusNotModified:
 		in.release(errStatus)
 	default:
 		in.release(errAlive)

@@ -225,7 +225,7 @@ func TestBreaker(t *testing.T) {
 				t.Fatalf("%+v, want %s", b, want)
 			}
 		}
-		for _, status = range []int{500, 503, 404, 500, 429, 302, 502} { // never three in a row: a 4xx is alive
+		for _, status = range []int{500, 503, 404, 500, 503, 304, 500, 429, 302, 502} { // never three in a row: a 4xx or 304 is alive
 			if err := do(t.Context()); err != nil {
 				t.Fatal(err)
 			}

@@ -35,8 +35,9 @@ const (
 	Grace       = 10 * time.Second    // for who did not get the answer to a refresh
 )
 
-// maxFormer bounds how many replaced secrets are still good: who asks in parallel has that many answers.
-const maxFormer = 8
+// maxFormer bounds how many replaced secrets are still good: who refreshes more often than that within the grace is
+// taken for a copy.
+const maxFormer = 32
 
 // Why a session is revoked.
 const (

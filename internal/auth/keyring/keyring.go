@@ -11,8 +11,10 @@ package keyring
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,6 +26,33 @@ import (
 // Source gives all keys and their entity tag. Where the tag is the given one still, changed is false and the keys are
 // not looked at.
 type Source func(ctx context.Context, etag string) (keys []auth.Key, tag string, changed bool, err error)
+
+// From asks the service that has the keys for them: GET /v1/keys/snapshot. The client's MaxBody bounds how many there may
+// be: some 4,000 in a MiB.
+func From(client *httpapi.Client, service string) Source {
+	return func(ctx context.Context, etag string) ([]auth.Key, string, bool, error) {
+		call := httpapi.Call{To: service, Op: "GET /v1/keys/snapshot"}
+		if etag != "" {
+			call.Header = http.Header{"If-None-Match": {etag}}
+		}
+		r, err := client.Do(ctx, call)
+		switch {
+		case err != nil:
+			return nil, "", false, err
+		case r.Status == http.StatusNotModified:
+			return nil, etag, false, nil
+		case r.Status != http.StatusOK:
+			return nil, "", false, fmt.Errorf("%s: %s: %s", service, call.Op, httpapi.Detail(r.Status, r.Body))
+		}
+		var body struct {
+			Keys []auth.Key `json:"keys"`
+		}
+		if err := json.Unmarshal(r.Body, &body); err != nil {
+			return nil, "", false, fmt.Errorf("%s: %s: the answer cannot be read", service, call.Op)
+		}
+		return body.Keys, r.Header.Get("ETag"), true, nil
+	}
+}
 
 // Options are a snapshot's settings; Source has no default. Times are real time.
 type Options struct {

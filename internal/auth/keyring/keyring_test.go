@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,10 +21,23 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+// locked is a writer that others look at.
+type locked struct {
+	mu *sync.Mutex
+	w  io.Writer
+}
+
+func (l locked) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(b)
+}
+
 // TestSnapshot: nothing is known before the first answer, everything after it, whatever becomes of the source.
 func TestSnapshot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var (
+			mu    sync.Mutex // of all that the source is made of, and of the log
 			log   bytes.Buffer
 			asked []string
 			keys  = []auth.Key{{ID: "a"}}
@@ -30,8 +45,10 @@ func TestSnapshot(t *testing.T) {
 			fails = errors.New("away")
 		)
 		s := keyring.New(keyring.Options{
-			Log: slog.New(slog.NewTextHandler(&log, nil)),
+			Log: slog.New(slog.NewTextHandler(locked{&mu, &log}, nil)),
 			Source: func(ctx context.Context, etag string) ([]auth.Key, string, bool, error) {
+				mu.Lock()
+				defer mu.Unlock()
 				asked = append(asked, etag)
 				if _, ok := ctx.Deadline(); !ok {
 					t.Error("the source may take for ever")
@@ -48,7 +65,15 @@ func TestSnapshot(t *testing.T) {
 				t.Errorf("%s: %t %v", id, ok, err)
 			}
 		}
-		pass := func(d time.Duration) { time.Sleep(d); synctest.Wait() }
+		// pass lets time pass, and looks at what is there then.
+		pass := func(d time.Duration) {
+			mu.Unlock()
+			time.Sleep(d)
+			synctest.Wait()
+			mu.Lock()
+		}
+		mu.Lock()
+		defer mu.Unlock()
 		s.Start(t.Context())
 		pass(time.Second)
 		find("a", false, httpapi.ErrUnavailable)
@@ -79,7 +104,9 @@ func TestSnapshot(t *testing.T) {
 		if !strings.Contains(log.String(), "known again") {
 			t.Errorf("%s", log.String())
 		}
+		mu.Unlock()
 		s.Stop()
+		mu.Lock()
 		n := len(asked)
 		pass(time.Minute)
 		if len(asked) != n {

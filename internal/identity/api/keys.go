@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -64,7 +65,7 @@ type (
 		Body []APIKey
 	}
 	snapshotInput struct {
-		IfNoneMatch string `header:"If-None-Match"`
+		IfNoneMatch string `header:"If-None-Match" maxLength:"200"`
 	}
 	snapshotOutput struct {
 		ETag string `header:"ETag"`
@@ -159,7 +160,7 @@ func (s *Service) snapshot(ctx context.Context, in *snapshotInput) (*snapshotOut
 	if err != nil {
 		return nil, err
 	}
-	if in.IfNoneMatch == etag {
+	if strings.TrimPrefix(in.IfNoneMatch, "W/") == etag {
 		return nil, notModified{etag}
 	}
 	return &snapshotOutput{etag, KeySnapshot{keys}}, nil

@@ -28,7 +28,10 @@ import (
 	"github.com/tiffin-food/tiffin/internal/identity/token"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	identityapi.Cheapen()
+	goleak.VerifyTestMain(m)
+}
 
 var noon = time.Date(2026, 3, 14, 12, 0, 0, 0, time.UTC)
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
@@ -41,16 +42,26 @@ func (p Provider) check() error {
 	switch {
 	case !providerName.MatchString(p.Name):
 		return fmt.Errorf("identity: the provider's name %.40q is not valid; expected lower-case letters, digits and dashes", p.Name)
-	case err != nil || issuer.Scheme != "https" && issuer.Scheme != "http" || issuer.Host == "":
-		return fmt.Errorf("identity: the provider %s: the issuer is not a URL", p.Name)
+	case err != nil || issuer.Host == "" || issuer.Scheme != "https" && (issuer.Scheme != "http" || !loopback(issuer.Hostname())):
+		return fmt.Errorf("identity: the provider %s: the issuer is not an https URL", p.Name)
 	case p.ClientID == "":
 		return fmt.Errorf("identity: the provider %s: the client's id is missing", p.Name)
 	}
 	return nil
 }
 
-// providerTimeout is how long a provider may take to answer, real time.
-const providerTimeout = 10 * time.Second
+// loopback says whether a host is this machine: there a provider may do without TLS.
+func loopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+// providerTimeout is how long a provider may take to answer, real time. discoverEvery is how often one that cannot be
+// discovered is tried, by the clock.
+const (
+	providerTimeout = 10 * time.Second
+	discoverEvery   = time.Second
+)
 
 // provider is one whose discovery document is read when it is first needed.
 type provider struct {
@@ -64,6 +75,7 @@ type provider struct {
 	mu       sync.Mutex
 	verifier *oidc.IDTokenVerifier
 	config   *oauth2.Config
+	failed   time.Time // when it could not be discovered the last time
 }
 
 func newProvider(p Provider, home *url.URL, client *http.Client, now func() time.Time) *provider {
@@ -86,11 +98,16 @@ func (p *provider) discover(ctx context.Context) (*oauth2.Config, *oidc.IDTokenV
 	if p.config != nil {
 		return p.config, p.verifier, nil
 	}
+	undiscovered := fmt.Errorf("the provider %s cannot be discovered: %w", p.Name, httpapi.ErrUnavailable)
+	if !p.failed.IsZero() && p.now().Sub(p.failed) < discoverEvery { // those who waited do not ask one after the other
+		return nil, nil, undiscovered
+	}
 	limited, cancel := context.WithTimeout(oidc.ClientContext(ctx, p.client), providerTimeout)
 	defer cancel()
 	found, err := oidc.NewProvider(limited, p.Issuer)
 	if err != nil {
-		return nil, nil, fmt.Errorf("the provider %s cannot be discovered: %w", p.Name, httpapi.ErrUnavailable)
+		p.failed = p.now()
+		return nil, nil, undiscovered
 	}
 	p.config = &oauth2.Config{
 		ClientID: p.ClientID, ClientSecret: p.ClientSecret, Endpoint: found.Endpoint(), RedirectURL: p.redirect,

@@ -91,6 +91,14 @@ func TestSigningInElsewhere(t *testing.T) {
 		c.down = true
 		d.want(503, "", "GET", "/v1/auth/oidc/company/start", "")
 		c.down = false
+		d.want(503, "", "GET", "/v1/auth/oidc/company/start", "") // not asked again at once
+		d.pass(time.Second)
+
+		// Where one comes back is a setting, whatever a request says.
+		lied := d.want(302, "", "GET", "/v1/auth/oidc/company/start", "", "X-Forwarded-Host", "evil.test", "Forwarded", "host=evil.test")
+		if to, err := url.Parse(lied.header.Get("Location")); err != nil || to.Query().Get("redirect_uri") != comeBack || to.Query().Get("code_challenge_method") != "S256" {
+			t.Errorf("%s %v", to, err)
+		}
 
 		b := goAway(d, c)
 		if k := b.cookie; !k.HttpOnly || !k.Secure || k.SameSite != http.SameSiteLaxMode || k.MaxAge != 600 || k.Path != "/v1/auth/oidc/company/callback" {
@@ -228,16 +236,34 @@ func TestAttacksFromElsewhere(t *testing.T) {
 	})
 }
 
+// TestComingBackIsRegistered: a company that knows another place to come back to sends nobody here.
+func TestComingBackIsRegistered(t *testing.T) {
+	withCompany(t, func(d *desk, c *company) {
+		c.comes = "https://elsewhere.test/callback"
+		a := d.want(302, "", "GET", "/v1/auth/oidc/company/start", "")
+		req, err := http.NewRequestWithContext(d.ctx, "GET", a.header.Get("Location"), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res, err := c.RoundTrip(req); err != nil || res.StatusCode != 400 || c.refused != 1 {
+			t.Errorf("%+v %v", res, err)
+		}
+	})
+}
+
 func TestSettingsOfProviders(t *testing.T) {
 	good := identityapi.Provider{Name: "company", Issuer: "https://company.test", ClientID: "x"}
 	key := []byte(strings.Repeat("k", 32))
 	atDesk(t, exclusive, nil, func(d *desk) {
 		for says, change := range map[string]func(*identityapi.Options){
-			"Signer":           func(o *identityapi.Options) { o.Signer = nil },
-			"public URL":       func(o *identityapi.Options) { o.PublicURL = "tiffin.test" },
-			"cookie key":       func(o *identityapi.Options) { o.CookieKey = key[:31] },
-			"name":             func(o *identityapi.Options) { o.Providers = []identityapi.Provider{{Name: "A/B"}} },
-			"issuer":           func(o *identityapi.Options) { o.Providers = []identityapi.Provider{{Name: "a", ClientID: "x"}} },
+			"Signer":     func(o *identityapi.Options) { o.Signer = nil },
+			"public URL": func(o *identityapi.Options) { o.PublicURL = "tiffin.test" },
+			"cookie key": func(o *identityapi.Options) { o.CookieKey = key[:31] },
+			"name":       func(o *identityapi.Options) { o.Providers = []identityapi.Provider{{Name: "A/B"}} },
+			"issuer":     func(o *identityapi.Options) { o.Providers = []identityapi.Provider{{Name: "a", ClientID: "x"}} },
+			"an https URL": func(o *identityapi.Options) {
+				o.Providers = []identityapi.Provider{{Name: "a", Issuer: "http://company.test", ClientID: "x"}}
+			},
 			"client's id":      func(o *identityapi.Options) { o.Providers = []identityapi.Provider{{Name: "a", Issuer: "https://x"}} },
 			"configured twice": func(o *identityapi.Options) { o.Providers = []identityapi.Provider{good, good} },
 		} {

@@ -34,6 +34,7 @@ type ring struct {
 	warn   func(error)
 
 	reading sync.Mutex // one reads at a time; taken before mu
+	failing bool       // the last one could not; reading is held
 
 	mu    sync.Mutex
 	keys  map[string]kept
@@ -96,9 +97,10 @@ func (r *ring) refresh(ctx context.Context) error {
 	r.mu.Unlock()
 	var err error
 	if due {
-		if err = r.readAll(ctx); err != nil {
+		if err = r.readAll(ctx); err != nil && !r.failing {
 			r.warn(err)
 		}
+		r.failing = err != nil
 		ever = ever || err == nil
 	}
 	if !ever {

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -163,6 +164,9 @@ func TestRefresh(t *testing.T) {
 				d.want(204, "", "POST", "/v1/auth/sign-out", `{"refresh_token":"`+bad+`"}`)
 			}
 
+			if !features.Exclusive {
+				return // a shared store is polled each second, for a week
+			}
 			b := d.signIn("ada@example.com", password)
 			d.pass(identity.SessionIdle)
 			refresh(401, b)
@@ -186,4 +190,40 @@ func TestPasswordChange(t *testing.T) {
 		d.signIn("ada@example.com", other)
 		d.want(403, "a key has no account", "GET", "/v1/me", "", auth.Header, inside)
 	})
+}
+
+// TestAllAtOnce: who signs up or refreshes in parallel with himself does it once.
+func TestAllAtOnce(t *testing.T) {
+	for _, features := range []durable.Features{exclusive, shared} {
+		atDesk(t, features, nil, func(d *desk) {
+			atOnce := func(body, path string) []answer {
+				answers := make([]answer, 6)
+				var wait sync.WaitGroup
+				for i := range answers {
+					wait.Go(func() { answers[i] = d.ask("POST", path, body) })
+				}
+				wait.Wait()
+				return answers
+			}
+			welcomed := 0
+			for _, a := range atOnce(signingUp, "/v1/auth/sign-up") {
+				if a.status == 201 {
+					welcomed++
+				} else if a.status != 409 {
+					t.Errorf("%s", a)
+				}
+			}
+			list := into[[]identityapi.Account](t, d.want(200, "", "GET", "/v1/accounts", "", auth.Header, operator))
+			if welcomed == 0 || len(list) != 1 || len(d.customers.asked) != 1 {
+				t.Errorf("%d were welcomed, %d accounts, %d customers", welcomed, len(list), len(d.customers.asked))
+			}
+			tokens := d.signIn("ada@example.com", password)
+			for _, a := range atOnce(refreshing(tokens), "/v1/auth/refresh") {
+				if a.status != 200 {
+					t.Fatalf("%s", a)
+				}
+				d.want(200, "", "POST", "/v1/auth/refresh", refreshing(into[identityapi.Tokens](t, a)))
+			}
+		})
+	}
 }

@@ -22,7 +22,8 @@ type SignerOptions struct {
 
 	// Dir is a folder of *.pem, each an Ed25519 private key in PKCS#8. The last by name signs, all are published. It is
 	// looked at again when a second has passed: a key put there, or taken away, needs no restart. Files that others
-	// than their owner and its group can read are refused.
+	// than their owner and its group can read are refused. All instances of the service are given the same keys: a
+	// verifier asks any of them. A key that goes while tokens of it are good ends them within a minute.
 	Dir string
 	// Make has a key made where the folder has none, drawn from Random; the folder too.
 	Make   bool

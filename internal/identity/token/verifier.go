@@ -30,6 +30,20 @@ type VerifierOptions struct {
 	Log    *slog.Logger
 }
 
+// From asks the service that has the keys for them: GET /.well-known/jwks.json.
+func From(client *httpapi.Client, service string) func(context.Context) (JWKS, error) {
+	return func(ctx context.Context) (set JWKS, err error) {
+		r, err := client.Get(ctx, service, "/.well-known/jwks.json")
+		if err != nil {
+			return JWKS{}, err
+		}
+		if err := json.Unmarshal(r.Body, &set); err != nil {
+			return JWKS{}, fmt.Errorf("%s: the keys of access tokens cannot be read", service)
+		}
+		return set, nil
+	}
+}
+
 // How often the source is asked, by the clock; and how long it may take, real time.
 const (
 	refreshEvery  = time.Minute
