@@ -260,7 +260,7 @@ func TestConsulAway(t *testing.T) {
 	served := func(unit string) (*process, visitor) {
 		t.Helper()
 		port := freePort(t)
-		p := start(t, "ready", "serve", unit, "--port", port, "--data", t.TempDir(), "--registry", registry)
+		p := start(t, "ready", "serve", unit, "--port", port, "--data", t.TempDir(), "--registry", registry, "--api-key", innerKey)
 		p.awaitReady()
 		return p, visit(t, "http://127.0.0.1:"+port)
 	}

@@ -81,7 +81,7 @@ type city struct {
 	t         *testing.T
 	data      string
 	engines   []string // the flags
-	companies []string // the flags, of processes only
+	shown     []string // the flags of what processes show each other
 	servers   map[engines.Kind]*engines.Server
 	instances []*instance
 	gateway   string
@@ -101,7 +101,7 @@ func newCity(t *testing.T) *city {
 		c.servers[k] = engines.Private(t, k)
 	}
 	consul := strings.TrimPrefix(c.servers[engines.Consul].URL(), "http://")
-	c.companies = append(slices.Clone(secretFlags), "--partner-networks", "loopback")
+	c.shown = append(slices.Clone(secretFlags), "--partner-networks", "loopback", "--api-key", innerKey)
 	c.engines = []string{
 		"--broker", c.servers[engines.RabbitMQ].URL(), "--postgres", c.servers[engines.PostgreSQL].URL(),
 		"--mongodb", c.servers[engines.MongoDB].URL(), "--redis", c.servers[engines.Redis].URL(), "--registry", "consul://" + consul,
@@ -127,7 +127,7 @@ func (c *city) begin() {
 				"--speed", strconv.Itoa(engineSpeed), "--clock-from", c.from.Format(time.RFC3339),
 				// An engine that is away for seconds is away for an hour of this clock: nothing is to be given up for it.
 				"--payment-limit", "48h", "--driver-limit", "48h", "--kitchen-limit", "48h",
-			}, slices.Concat(c.engines, c.companies)...)})
+			}, slices.Concat(c.engines, c.shown)...)})
 			if name == "gateway" {
 				c.gateway = "http://127.0.0.1:" + port
 			}

@@ -146,7 +146,7 @@ func (c *Client) do(ctx context.Context, call Call) (Result, error) {
 	defer cancel()
 	r, err := c.send(limited, call, method, u)
 	switch {
-	case err != nil && ctx.Err() != nil: // the caller gave up: says nothing about the instance
+	case err != nil && ctx.Err() != nil, errors.Is(err, ErrNotPublic): // that says nothing about the instance
 		in.release(nil)
 	case err != nil:
 		in.release(err)

@@ -124,8 +124,13 @@ func TestKeep(t *testing.T) {
 		a.ServeHTTP(res, httptest.NewRequest("POST", "/v1/payments/quarantine/dismiss/"+id, nil))
 		return res.Code
 	}
-	if dismiss(kept[2].ID) != 202 || dismiss(kept[2].ID) != 202 || dismiss("01980000-0000-7000-8000-00000000ffff") != 404 {
-		t.Error("dismissing")
+	for _, d := range []struct {
+		id     string
+		status int
+	}{{kept[2].ID, 202}, {kept[2].ID, 202}, {"01980000-0000-7000-8000-00000000ffff", 404}} {
+		if got := dismiss(d.id); got != d.status {
+			t.Errorf("dismissing %s: %d, want %d", d.id, got, d.status)
+		}
 	}
 	if kept, _ := list(t, a, "/v1/payments/quarantine"); !kept[2].Dismissed || kept[0].Dismissed {
 		t.Errorf("%+v", kept)

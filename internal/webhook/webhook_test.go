@@ -251,7 +251,7 @@ func FuzzVerify(f *testing.F) {
 
 func FuzzParseSecret(f *testing.F) {
 	f.Add("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
-	f.Fuzz(func(t *testing.T, text string) {
+	f.Fuzz(func(_ *testing.T, text string) {
 		if s, err := webhook.ParseSecret(text); err == nil {
 			webhook.Sign(s, "m", noon, nil)
 		}
