@@ -113,7 +113,7 @@ func TestSnapshot(t *testing.T) {
 			t.Error(err)
 		}
 		ring.Stop()
-		if b := client.Breakers(); len(b) != 1 || b[0].State != "closed" {
+		if b := client.Instances(); len(b) != 1 || b[0].State != "closed" {
 			t.Errorf("%+v", b)
 		}
 		set, err := token.From(client, "identity")(d.ctx)
