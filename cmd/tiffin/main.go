@@ -39,6 +39,8 @@ type cli struct {
 	Event   eventCmd   `cmd:"" help:"Send a status as another service would."`
 	Cache   cacheCmd   `cmd:"" help:"Look at the copies in Redis, and clear them."`
 	URLs    urlsCmd    `cmd:"" name:"urls" help:"The catalogue of service URLs."`
+	Key     keyCmd     `cmd:"" help:"API keys of operators' programs, partners and services: make, list, revoke."`
+	Account accountCmd `cmd:"" help:"Accounts of people: register, list, disable."`
 	OpenAPI openapiCmd `cmd:"" name:"openapi" help:"Print a service's OpenAPI document."`
 	Health  healthCmd  `cmd:"" help:"Ask a running system for its health."`
 	Version versionCmd `cmd:"" help:"Print the version."`

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tiffin-food/tiffin/internal/app"
 	"github.com/tiffin-food/tiffin/internal/client"
 	"github.com/tiffin-food/tiffin/internal/console"
 	"github.com/tiffin-food/tiffin/internal/story"
@@ -34,6 +35,9 @@ type credential struct {
 	Token     string `help:"An API key or an access token to show the gateway; or have it in a file, as TIFFIN_TOKEN_FILE."`
 	TokenFile string `help:"File of an API key, where no token is given; tiffin up writes that of its operator here." default:"data/operator.key"`
 }
+
+// defaultKeyFile is where tiffin up keeps its operator's key when it is told nothing else.
+const defaultKeyFile = "data/" + app.OperatorKeyFile
 
 // text is what is shown: nothing where there is no file, for a system may be open.
 func (c credential) text() (string, error) {

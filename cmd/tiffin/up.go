@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"path/filepath"
 	"time"
 
 	"github.com/tiffin-food/tiffin/internal/app"
@@ -37,6 +38,8 @@ type system struct {
 
 	SilenceLimit time.Duration `help:"Ask whoever owes news when nothing was heard of an order for this long." default:"30m" group:"Limits (by the clock)"`
 
+	app.Identity `group:"Who is who"`
+
 	app.Door      `group:"The public door"`
 	app.Telemetry `group:"What is told of it"`
 
@@ -45,7 +48,7 @@ type system struct {
 
 func (s system) config(e *env) app.Config {
 	return app.Config{
-		Engines: s.Engines, Companies: s.Companies, Door: s.Door, Telemetry: s.Telemetry, Version: version, Data: s.Data, Speed: s.Speed, From: s.ClockFrom, Log: e.log, APIKey: s.APIKey,
+		Engines: s.Engines, Companies: s.Companies, Door: s.Door, Identity: s.Identity, Telemetry: s.Telemetry, Version: version, Data: s.Data, Speed: s.Speed, From: s.ClockFrom, Log: e.log, APIKey: s.APIKey,
 		Behave: s.Partner, Outbox: s.OutboxLimit, Lease: s.Lease,
 		Limits: order.Limits{Payment: s.PaymentLimit, Driver: s.DriverLimit, Kitchen: s.KitchenLimit, Gap: s.GapLimit, Silence: s.SilenceLimit},
 	}
@@ -55,6 +58,7 @@ type upCmd struct {
 	system
 	Listen     string        `help:"Address of the gateway." default:"127.0.0.1:8080"`
 	Search     time.Duration `help:"How long the simulated transport company looks for a driver; until then an order can be cancelled." default:"3m" group:"Simulated partners, made worse"`
+	Open       bool          `help:"Take whoever reaches the gateway for an operator: for trying things out, on a loopback address only." group:"Who is who"`
 	NoPartners bool          `help:"Run without the simulated card company, transport company and restaurants."`
 }
 
@@ -62,6 +66,11 @@ func (c *upCmd) Run(e *env) error {
 	began := time.Now()
 	if err := app.CheckListen(c.Listen); err != nil {
 		return err
+	}
+	if c.Open {
+		if err := app.CheckOpen(c.Listen); err != nil {
+			return err
+		}
 	}
 	ln, err := net.Listen("tcp", c.Listen)
 	if err != nil {
@@ -72,7 +81,7 @@ func (c *upCmd) Run(e *env) error {
 	if err := cfg.Check(); err != nil { // before New, to which limits that are all 0 mean the usual ones
 		return err
 	}
-	cfg.Partners, cfg.Demo, cfg.Search = !c.NoPartners, true, c.Search
+	cfg.Partners, cfg.Demo, cfg.Search, cfg.Open = !c.NoPartners, true, c.Search, c.Open
 	sys, err := app.New(e.ctx, cfg, app.Services...)
 	if err != nil {
 		return err
@@ -95,18 +104,27 @@ func (e *env) say(c *upCmd, sys *app.System, addr net.Addr, took time.Duration) 
 	if c.TLSCert != "" {
 		url = "https://" + addr.String()
 	}
+	b := e.banner
 	flag := ""
 	if url != defaultURL {
 		flag = " --url " + url
 	}
-	b := e.banner
+	key := filepath.Join(c.Data, app.OperatorKeyFile)
+	if here, err := filepath.Abs(defaultKeyFile); !c.Open && (err != nil || here != key) {
+		flag += " --token-file " + key
+	}
+	who := fmt.Sprintf("%s with the password %s, and the key in %s", app.DemoOperator, app.DemoPassword, key)
+	if c.Open {
+		who = b.Bad("whoever reaches it") + " (--open)"
+	}
 	partners := "simulated: card company, transport company, restaurants"
 	if c.NoPartners {
 		partners = "none in this process"
 	}
 	_, _ = fmt.Fprintf(e.err, `%s is ready at %s (%s, in %d ms)
 
-  %s  %s/{order,payment,customer,delivery,kitchen}/docs
+  %s  %s/docs, and /{order,payment,customer,delivery,kitchen,identity}/docs
+  %s  %s
   %s  %s
   %s  %s
   %s  %s, %v times as fast as the wall clock
@@ -116,7 +134,7 @@ Place an order, and watch it come:
   %s
 
 `, b.Bold("Tiffin"), b.Bold(url), version, took.Milliseconds(),
-		b.Dim("docs    "), url, b.Dim("data    "), c.Data, b.Dim("partners"), partners,
+		b.Dim("docs    "), url, b.Dim("operator"), who, b.Dim("data    "), c.Data, b.Dim("partners"), partners,
 		b.Dim("clock   "), sys.Now().Format(time.RFC3339), c.Speed,
 		b.Good("bin/tiffin order place --watch"+flag))
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tiffin-food/tiffin/internal/auth"
+	"github.com/tiffin-food/tiffin/internal/auth/keyring"
 	"github.com/tiffin-food/tiffin/internal/broker/rabbitmq"
 	"github.com/tiffin-food/tiffin/internal/cache"
 	"github.com/tiffin-food/tiffin/internal/cache/redis"
@@ -22,6 +23,7 @@ import (
 	"github.com/tiffin-food/tiffin/internal/durable"
 	"github.com/tiffin-food/tiffin/internal/httpapi"
 	"github.com/tiffin-food/tiffin/internal/id"
+	identityapi "github.com/tiffin-food/tiffin/internal/identity/api"
 	"github.com/tiffin-food/tiffin/internal/order"
 	"github.com/tiffin-food/tiffin/internal/registry/consul"
 	"github.com/tiffin-food/tiffin/internal/telemetry"
@@ -42,6 +44,10 @@ type System struct {
 	owner    string
 	self     auth.Key // the process itself, as an operator at its own gateway
 	token    string
+	wall     *clock.Clock         // real time, for whatever has to do with who somebody is
+	identity *identityapi.Service // nil: in another process
+	ring     *keyring.Snapshot    // nil: the identity service is in this one
+	known    auth.Keys
 	ids      *id.Source
 	local    *httpapi.Local
 	outer    *httpapi.Local // to the companies
@@ -131,6 +137,10 @@ func New(ctx context.Context, cfg Config, names ...string) (_ *System, err error
 	if err := s.startClock(began); err != nil {
 		return nil, err
 	}
+	if s.wall, err = clock.New(time.Now(), 1); err != nil {
+		return nil, err
+	}
+	s.loops.Go(func() { s.wall.Run(s.life) })
 	s.ids = id.NewSource(s.Clock.Now, rand.Reader)
 	s.owner = s.ids.New()
 	if s.self, s.token, err = auth.NewKey(rand.Reader, "this process", []auth.Scope{"operator"}, time.Time{}); err != nil {
@@ -142,6 +152,7 @@ func New(ctx context.Context, cfg Config, names ...string) (_ *System, err error
 	if err := s.connect(ctx); err != nil {
 		return nil, err
 	}
+	s.findKeys(names)
 	if err := s.wire(ctx, names); err != nil {
 		return nil, err
 	}
@@ -154,7 +165,7 @@ func New(ctx context.Context, cfg Config, names ...string) (_ *System, err error
 	for _, a := range s.apis {
 		a.SetReady(true)
 	}
-	if err := s.firstData(ctx); err != nil {
+	if err := errors.Join(s.firstPeople(ctx), s.firstData(ctx)); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -318,6 +329,9 @@ func (s *System) Stop(ctx context.Context) error {
 // disconnect ends what connect began.
 func (s *System) disconnect(ctx context.Context) error {
 	var errs []error
+	if s.ring != nil {
+		s.ring.Stop()
+	}
 	if s.copies != nil {
 		errs = append(errs, s.copies.Stop(ctx))
 	}

@@ -17,17 +17,18 @@ import (
 )
 
 // Services are the names of all services, in the order in which they start.
-var Services = []string{wire.CustomerService, wire.KitchenService, wire.OrderService, wire.PaymentService, wire.DeliveryService}
+var Services = []string{wire.IdentityService, wire.CustomerService, wire.KitchenService, wire.OrderService, wire.PaymentService, wire.DeliveryService}
 
 // Ports are the services' own ports where they are served apart.
 var Ports = map[string]int{
 	wire.OrderService: 8000, wire.PaymentService: 8001, wire.CustomerService: 8002, wire.DeliveryService: 8003,
-	wire.KitchenService: 8004,
+	wire.KitchenService: 8004, wire.IdentityService: 8005,
 }
 
 // Config is what a system is made of.
 type Config struct {
 	Engines
+	Identity
 	Companies
 	Door
 	Telemetry
@@ -41,6 +42,7 @@ type Config struct {
 	APIKey   string        // what services show each other as X-API-Key; empty: one of this run's own
 	Partners bool          // the simulated companies run in this process
 	Search   time.Duration // how long the transport company looks before it commits a courier, by the clock
+	Open     bool          // whoever reaches the gateway is believed to be an operator; for a loopback address
 	Demo     bool          // demo restaurants and customers, on the first start
 	Limits   order.Limits  // zero: order.DefaultLimits
 	Lease    time.Duration // how long an instance may be silent before others take its work over, real time; 30 s
@@ -99,7 +101,7 @@ func (c Config) Check() error {
 			wrong(limit.name, "a duration from 1s to 168h", limit.value)
 		}
 	}
-	return errors.Join(append(errs, c.checkEngines(), c.checkCompanies(), c.checkDoor(), c.Telemetry.Check())...)
+	return errors.Join(append(errs, c.checkEngines(), c.checkIdentity(), c.checkCompanies(), c.checkDoor(), c.Telemetry.Check())...)
 }
 
 // CheckServices says which name is no service.
@@ -121,7 +123,7 @@ func (c Config) CheckApart(names []string) error {
 		return nil
 	}
 	for _, n := range names {
-		if n != wire.CustomerService {
+		if n != wire.CustomerService && n != wire.IdentityService {
 			return fmt.Errorf("broker: local is not enough for the %s service without the order service in the same process; expected amqp://user:password@host:port/vhost", n)
 		}
 	}

@@ -78,7 +78,7 @@ func (s *System) door() error {
 	}
 	opt := gateway.Options{
 		Version: s.cfg.Version, Transport: to, Log: s.log, DemoCustomer: dataset.Demo().Customers[0].ID,
-		Authenticate: auth.Trusting, Instances: s.http.Instances, Tracer: s.tel.Tracer(Gateway), Meter: s.meter(Gateway),
+		Authenticate: s.atDoor(), Instances: s.http.Instances, Tracer: s.tel.Tracer(Gateway), Meter: s.meter(Gateway),
 	}
 	if s.cfg.cert != nil {
 		opt.CertExpires = s.cfg.cert.Expires

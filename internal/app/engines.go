@@ -19,13 +19,14 @@ type Engines struct {
 	ClassicQueues bool   `help:"Declare classic queues instead of quorum queues, to share a broker with the original system."`
 
 	MongoDB  string `help:"A MongoDB for whatever has no database of its own: mongodb://host:port. Each service has the database tiffin_SERVICE there." name:"mongodb"`
-	Postgres string `help:"A PostgreSQL for the customer service, and for all where there is no MongoDB: postgres://host:port/database. Each service has a schema of its own there."`
+	Postgres string `help:"A PostgreSQL for the customer and identity services, and for all where there is no MongoDB: postgres://host:port/database. Each service has a schema of its own there."`
 
 	OrderDB    string `help:"Database of the order service: sqlite:FILE, mongodb://… or postgres://…" name:"order-db"`
 	PaymentDB  string `help:"Database of the payment service." name:"payment-db"`
 	CustomerDB string `help:"Database of the customer service." name:"customer-db"`
 	DeliveryDB string `help:"Database of the delivery service." name:"delivery-db"`
 	KitchenDB  string `help:"Database of the kitchen service." name:"kitchen-db"`
+	IdentityDB string `help:"Database of the identity service." name:"identity-db"`
 
 	Redis string `help:"A Redis for copies of orders and of service URLs: redis://host:port/0. Without it there are none."`
 
@@ -58,7 +59,7 @@ type place struct {
 func (e Engines) explicit(name string) string {
 	return map[string]string{
 		wire.OrderService: e.OrderDB, wire.PaymentService: e.PaymentDB, wire.CustomerService: e.CustomerDB,
-		wire.DeliveryService: e.DeliveryDB, wire.KitchenService: e.KitchenDB, urlsName: e.URLsDB,
+		wire.DeliveryService: e.DeliveryDB, wire.KitchenService: e.KitchenDB, wire.IdentityService: e.IdentityDB, urlsName: e.URLsDB,
 	}[name]
 }
 
@@ -71,7 +72,7 @@ func (c Config) place(name string) (place, error) {
 	case raw != "":
 	case name == urlsName:
 		return c.place(wire.OrderService)
-	case e.Postgres != "" && (e.MongoDB == "" || name == wire.CustomerService):
+	case e.Postgres != "" && (e.MongoDB == "" || name == wire.CustomerService || name == wire.IdentityService):
 		raw, server, setting = e.Postgres, name, "postgres"
 	case e.MongoDB != "":
 		raw, server, setting = e.MongoDB, "tiffin_"+name, "mongodb"

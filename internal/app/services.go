@@ -41,6 +41,11 @@ const (
 	PaymentQuarantine  = "payment_quarantine"
 	DeliveryQuarantine = "delivery_quarantine"
 	KitchenQuarantine  = "kitchen_quarantine"
+
+	Accounts = "accounts"
+	Logins   = "logins"
+	Sessions = "sessions"
+	Keys     = "keys"
 )
 
 // wire makes the services of this process.
@@ -53,7 +58,7 @@ func (s *System) wire(ctx context.Context, names []string) error {
 		a := httpapi.New(httpapi.Options{
 			Name: titles[name].name, Title: "Tiffin " + titles[name].name, Version: s.cfg.Version,
 			Description: titles[name].about, Log: s.log.With("service", name), Checks: s.checks(name),
-			Authenticate: s.authenticator(name, auth.Inner{Shared: s.cfg.APIKey, Now: s.Clock.Now}),
+			Authenticate: s.authenticator(name, s.inner()),
 			Tracer:       s.tel.Tracer(name), Meter: s.meter(name),
 		})
 		s.metrics(a, auth.Everyone)
@@ -75,6 +80,7 @@ var titles = map[string]struct{ name, about string }{
 	wire.PaymentService:  {"PaymentService", "Charges an order once, and gives back once what was charged."},
 	wire.CustomerService: {"CustomerService", "Knows who orders, where they live and how they pay. It never holds a card number."},
 	wire.DeliveryService: {"DeliveryService", "Has meals delivered by the transport company."},
+	wire.IdentityService: {"IdentityService", "Knows who is who: accounts, sessions, and the keys of programs."},
 	wire.KitchenService:  {"KitchenService", "Has meals cooked by the restaurants, and keeps their menus."},
 }
 
@@ -112,6 +118,8 @@ func (s *System) make(ctx context.Context, name string) (service, error) {
 		return s.watched(st, name, kind)
 	}
 	switch name {
+	case wire.IdentityService:
+		return s.makeIdentity(store, &failed)
 	case wire.OrderService:
 		opt := orderapi.Options{
 			Shell: s.shellOf(name), Orders: store(Orders), Menus: store(Menus), NewID: s.ids.New,

@@ -46,7 +46,9 @@ func (g *Gateway) forward(route Route) http.Handler {
 				p.Out.Header.Set("X-Forwarded-For", client.String())
 			}
 			for _, name := range private {
-				p.Out.Header.Del(name)
+				if name != "Cookie" || !route.cookies {
+					p.Out.Header.Del(name)
+				}
 			}
 			httpapi.Inject(p.In.Context(), p.Out.Header) // our own trace
 			if caller := auth.From(p.In.Context()); !caller.Nobody() {

@@ -20,6 +20,7 @@ var Services = []Service{
 	{"payment", "PaymentService", "charges once, refunds exactly what was charged"},
 	{"customer", "CustomerService", "knows who orders, where they live and how they pay"},
 	{"delivery", "DeliveryService", "finds a driver and follows them to the door"},
+	{"identity", "IdentityService", "knows who is who: accounts, sessions, and the keys of programs"},
 	{"kitchen", "KitchenService", "keeps the menus and sees the meal through the kitchen"},
 }
 
@@ -30,6 +31,7 @@ var (
 	kitchens  = auth.For(auth.Kitchen, auth.Operator)
 	couriers  = auth.For(auth.Courier, auth.Operator)
 	operators = auth.For(auth.Operator)
+	signedIn  = auth.SignedIn
 	people    = auth.For(auth.People...)
 	// partners show their signature, which the service checks, or a key.
 	partners = auth.Everyone
@@ -40,6 +42,7 @@ type Route struct {
 	Pattern string // the ServeMux's: method and path
 	Service string
 	For     auth.Access
+	cookies bool   // the service sees the browser's cookies
 	strip   string // prefix that the service does not know
 }
 
@@ -53,6 +56,25 @@ var public = []Route{
 	{Pattern: "GET /v1/orders/{id}/events", Service: "order", For: customers},
 	{Pattern: "POST /v1/orders/{id}/cancel", Service: "order", For: customers},
 	{Pattern: "DELETE /v1/orders/{id}", Service: "order", For: customers},
+
+	{Pattern: "POST /v1/auth/sign-up", Service: "identity", For: everyone},
+	{Pattern: "POST /v1/auth/sign-in", Service: "identity", For: everyone},
+	{Pattern: "POST /v1/auth/refresh", Service: "identity", For: everyone},
+	{Pattern: "POST /v1/auth/sign-out", Service: "identity", For: everyone},
+	{Pattern: "GET /v1/auth/oidc", Service: "identity", For: everyone},
+	{Pattern: "GET /v1/auth/oidc/{provider}/start", Service: "identity", For: everyone},
+	{Pattern: "GET /v1/auth/oidc/{provider}/callback", Service: "identity", For: everyone, cookies: true},
+	{Pattern: "GET /.well-known/jwks.json", Service: "identity", For: everyone},
+	{Pattern: "GET /v1/me", Service: "identity", For: signedIn},
+	{Pattern: "PUT /v1/me/password", Service: "identity", For: signedIn},
+	{Pattern: "POST /v1/me/customer", Service: "identity", For: signedIn},
+	{Pattern: "GET /v1/accounts", Service: "identity", For: operators},
+	{Pattern: "POST /v1/accounts", Service: "identity", For: operators},
+	{Pattern: "GET /v1/accounts/{id}", Service: "identity", For: operators},
+	{Pattern: "PATCH /v1/accounts/{id}", Service: "identity", For: operators},
+	{Pattern: "GET /v1/keys", Service: "identity", For: operators},
+	{Pattern: "POST /v1/keys", Service: "identity", For: operators},
+	{Pattern: "DELETE /v1/keys/{id}", Service: "identity", For: operators},
 
 	{Pattern: "POST /v1/customers", Service: "customer", For: operators},
 	{Pattern: "GET /v1/customers", Service: "customer", For: operators},

@@ -9,6 +9,7 @@ const (
 	CustomerService = "customer"
 	DeliveryService = "delivery"
 	KitchenService  = "kitchen"
+	IdentityService = "identity"
 )
 
 // Names of the partner companies.

@@ -26,6 +26,7 @@ import (
 	"github.com/tiffin-food/tiffin/internal/httpapi"
 	"github.com/tiffin-food/tiffin/internal/identity"
 	"github.com/tiffin-food/tiffin/internal/identity/token"
+	"github.com/tiffin-food/tiffin/internal/limit"
 )
 
 // Options are what the service is made of. Shell, the four stores, NewID and Signer have no default.
@@ -40,7 +41,8 @@ type Options struct {
 	NewID    func() string
 	Random   io.Reader // of secrets and salts, safe for concurrent use; crypto/rand
 	Signer   *token.Signer
-	Hashes   int // passwords checked at once; a core each
+	Hashes   int            // passwords checked at once; a core each
+	Limit    *limit.Limiter // of tries to sign in to an account; nil: none
 
 	// Providers are the companies that people may sign in with. With any of them, PublicURL and CookieKey are required.
 	Providers  []Provider

@@ -16,6 +16,7 @@ import (
 	"github.com/tiffin-food/tiffin/internal/durable"
 	"github.com/tiffin-food/tiffin/internal/httpapi"
 	"github.com/tiffin-food/tiffin/internal/identity"
+	"github.com/tiffin-food/tiffin/internal/limit"
 	"github.com/tiffin-food/tiffin/internal/wire"
 )
 
@@ -182,6 +183,14 @@ func (s *Service) signIn(ctx context.Context, in *signInInput) (*tokensOutput, e
 		err   error
 	)
 	if email, ok := identity.NormalEmail(in.Body.Email); ok {
+		if s.opt.Limit != nil {
+			if d := s.opt.Limit.Allow(ctx, limit.SignInMail, email); !d.OK { // whether there is such an account or not
+				return nil, &httpapi.Problem{
+					Status: http.StatusTooManyRequests, RetryAfter: d.Wait,
+					Detail: "too many tries to sign in to this account; wait a little",
+				}
+			}
+		}
 		if a, found, err = s.byEmail(ctx, email); err != nil {
 			return nil, err
 		}
