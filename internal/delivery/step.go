@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/tiffin-food/tiffin/internal/durable"
 	"github.com/tiffin-food/tiffin/internal/planted"
@@ -20,6 +23,7 @@ type State struct {
 	Trip      wire.Trip     `json:"trip,omitzero"`
 	Scheduled time.Time     `json:"scheduled"`
 	Accepted  bool          `json:"accepted,omitempty"` // the company has the request
+	Courier   string        `json:"courier,omitempty"`  // who drives, by the company's name; empty: it has not said
 	Cancel    Cancel        `json:"cancel,omitempty"`
 	History   []wire.Moment `json:"history,omitempty"` // what the company reported and we passed on
 	Refusal   string        `json:"refusal,omitempty"` // why the company will not do it, as we passed it on
@@ -45,6 +49,9 @@ type Machine struct {
 	durable.JSON[State]
 	Silence time.Duration // how long the company may be silent before it is asked; doubles, to maxSilence
 }
+
+// Party is whose the delivery is: the courier's who drives, also of one that was let go.
+func (Machine) Party(s State) string { return s.Courier }
 
 // DefaultSilence is the first wait before the company is asked, maxSilence the longest.
 const (
@@ -115,7 +122,7 @@ func (x *step) apply(e durable.Event) error {
 		if err := e.Into(&c); err != nil {
 			return err
 		}
-		return x.news(c.Status)
+		return x.called(c)
 	case EventAsk:
 		return x.asked()
 
@@ -233,7 +240,7 @@ func (x *step) told(e durable.Event) error {
 	if err := e.Into(&t); err != nil {
 		return err
 	}
-	changed := false
+	changed := slices.Contains(t.Statuses, wire.DriverAvailable) && x.drives(t.Courier)
 	for _, s := range t.Statuses {
 		changed = x.news(s) == nil || changed
 	}
@@ -242,6 +249,29 @@ func (x *step) told(e durable.Event) error {
 	}
 	return nil
 }
+
+// called: the company has called back. Who drives may come after the news that somebody does, which it was asked for.
+func (x *step) called(c wire.DeliveryCallback) error {
+	said := c.Status == wire.DriverAvailable && x.drives(c.CourierID)
+	if err := x.news(c.Status); err != nil && !said {
+		return err
+	}
+	return nil
+}
+
+// drives notes who drives, where that was not known, and says whether it did. What cannot be an id is not one: it
+// must not keep the news from being heard.
+func (x *step) drives(courier string) bool {
+	if x.Courier != "" || x.Cancel == Cancelled || courier == "" || utf8.RuneCountInString(courier) > maxCourier ||
+		!utf8.ValidString(courier) || strings.ContainsFunc(courier, unicode.IsControl) {
+		return false
+	}
+	x.Courier = courier
+	return true
+}
+
+// maxCourier is how many characters a courier's id has at most.
+const maxCourier = 100
 
 // news takes one status of the company, however it came, and passes it on.
 func (x *step) news(s wire.Status) error {

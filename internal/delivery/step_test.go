@@ -173,6 +173,48 @@ func TestDelivery(t *testing.T) {
 	}
 }
 
+// TestCourier: who drives is known as soon as the company says it, whether it calls or is asked, and then for good.
+func TestCourier(t *testing.T) {
+	call := func(s wire.Status, courier string) durable.Event {
+		return event(delivery.EventCallback, wire.DeliveryCallback{Status: s, DeliveryID: id, CourierID: courier})
+	}
+	answer := func(courier string, s ...wire.Status) durable.Event {
+		return event("askStatus.done", wire.TransportState{DeliveryID: id, Statuses: s, Courier: courier})
+	}
+	driver, transit := wire.DriverAvailable, wire.InTransit
+	long := strings.Repeat("é", 100)
+	for _, tt := range []struct {
+		name   string
+		events []durable.Event
+		want   string
+		told   int
+	}{
+		{"nobody", nil, "", 0},
+		{"a driver whom nobody names", []durable.Event{news(driver)}, "", 1},
+		{"a driver", []durable.Event{call(driver, "bob")}, "bob", 1},
+		{"named later", []durable.Event{news(driver), call(driver, "bob")}, "bob", 1},
+		{"named by who was asked", []durable.Event{answer("bob", driver)}, "bob", 1},
+		{"named again by who was asked", []durable.Event{news(driver), answer("bob", driver)}, "bob", 1},
+		{"another one", []durable.Event{call(driver, "bob"), call(driver, "eve"), answer("eve", driver)}, "bob", 1},
+		{"foreseen", []durable.Event{answer("bob")}, "", 0},
+		{"with other news", []durable.Event{call(transit, "bob")}, "", 1},
+		{"with a long name", []durable.Event{call(driver, long)}, long, 1},
+		{"with too long a name", []durable.Event{call(driver, long+"é")}, "", 1},
+		{"with no name for an id", []durable.Event{call(driver, "bob\x00"), answer("bob\n", driver)}, "", 1},
+		{"let go", []durable.Event{call(driver, "bob"), release()}, "bob", 1},
+		{"named after it was cancelled", []durable.Event{cancel(), yes("withdraw"), call(driver, "bob")}, "", 0},
+	} {
+		l := newLife(append([]durable.Event{request(), yes("request")}, tt.events...)...)
+		if l.state.Courier != tt.want || machine.Party(l.state) != tt.want || len(l.told()) != tt.told {
+			t.Errorf("%s: %q, and the order was told %v", tt.name, l.state.Courier, l.told())
+		}
+	}
+	l := newLife(request(), yes("request"), call(driver, "bob"))
+	if err := l.apply(call(driver, "bob")); !errors.Is(err, durable.ErrIgnored) {
+		t.Errorf("the same again: %v", err)
+	}
+}
+
 func TestErrors(t *testing.T) {
 	committed := []durable.Event{request(), yes("request"), news(wire.DriverAvailable)}
 	tests := []struct {

@@ -75,13 +75,14 @@ func (g *gate) orders(done, open, waits wire.Order) {
 	const orders, one = " /v1/orders", " /v1/orders/{id}"
 	g.good(200, ask{op: "GET /health"})
 	o := decoded[wire.Order](g.t, g.good(202, ask{op: "POST" + orders, body: wish(ada, ""), headers: []string{"Idempotency-Key", "once"}}).body)
-	g.refused(422, ask{op: "POST" + orders, body: wish(grace, ""), headers: []string{"Idempotency-Key", "once"}})
+	g.refused(422, ask{op: "POST" + orders, body: wish(ada, curry), headers: []string{"Idempotency-Key", "once"}})
 	g.refused(422, ask{op: "POST" + orders, body: map[string]any{"customer_id": ada, "items": []wire.Item{{Product: "Ambrosia"}}}})
 	g.bad(422, ask{op: "POST" + orders, body: map[string]any{"customer_id": ada, "items": []wire.Item{}}})
 	g.bad(422, ask{op: "POST" + orders, body: wish(ada, ""), headers: []string{"Idempotency-Key", strings.Repeat("k", 256)}})
 
 	g.good(200, ask{op: "GET" + orders})
 	g.good(200, ask{op: "GET" + orders, query: "limit=1"})
+	g.good(200, ask{op: "GET" + orders, query: "customer_id=" + ada})
 	g.refused(422, ask{op: "GET" + orders, query: "cursor=x"})
 	g.bad(422, ask{op: "GET" + orders, query: "limit=0"})
 
@@ -209,6 +210,9 @@ func (g *gate) deliveries(done, open, waits, gone wire.Order) {
 	body.Items = nil
 	g.bad(422, ask{op: root, body: body})
 
+	g.good(200, ask{op: "GET /v1/deliveries"})
+	g.good(200, ask{op: "GET /v1/deliveries", query: "courier_id=nobody&limit=1"})
+	g.refused(422, ask{op: "GET /v1/deliveries", query: "cursor=x"})
 	g.good(200, ask{op: "GET" + one, id: *done.DeliveryID})
 	g.good(200, ask{op: "GET" + one, id: *open.DeliveryID})
 	for _, question := range []string{"GET" + one, "POST" + one + "/cancel", "POST" + one + "/release", "POST" + one + "/ask"} {
@@ -240,6 +244,9 @@ func (g *gate) kitchen(done, open, gone wire.Order) {
 	g.refused(409, ask{op: root + "/release", body: body(done)})
 	g.bad(422, ask{op: root + "/release", body: map[string]any{"metadata": about(gone)}})
 
+	g.good(200, ask{op: "GET /v1/kitchen"})
+	g.good(200, ask{op: "GET /v1/kitchen", query: "restaurant_id=" + curry + "&limit=1"})
+	g.refused(422, ask{op: "GET /v1/kitchen", query: "cursor=x"})
 	g.good(200, ask{op: "GET" + one, id: *done.KitchenID})
 	g.good(200, ask{op: "GET" + one, id: *open.KitchenID})
 	g.good(202, ask{op: "POST" + one + "/ask", id: *open.KitchenID})

@@ -100,6 +100,10 @@ func TestContractBetweenServices(t *testing.T) {
 		t.Run("restaurant "+restaurant, func(t *testing.T) {
 			w := found(t, nil)
 			services := w.record()
+			drives := callback[wire.DeliveryService]
+			if also != nil {
+				drives = slices.Concat(drives, shape{"courier_id?"}) // with driverAvailable
+			}
 			id := w.place(ada, restaurant).ID
 			mustBe(t, w.settle(id), "", whole...)
 			gone := w.place(grace, restaurant).ID
@@ -119,7 +123,7 @@ func TestContractBetweenServices(t *testing.T) {
 				{wire.CustomerService, "GET /v1/customers/{id}/address", 2, nil},
 				{wire.DeliveryService, "POST /v1/deliveries", 2, slices.Concat(deliver, also)},
 				{wire.DeliveryService, "POST /v1/deliveries/{id}/cancel", 1, nil},
-				{wire.DeliveryService, "POST /v1/deliveries/callback", 3, callback[wire.DeliveryService]},
+				{wire.DeliveryService, "POST /v1/deliveries/callback", 3, drives},
 				{wire.KitchenService, "POST /v1/kitchen", 1, slices.Concat(cook, also)},
 				{wire.KitchenService, "POST /v1/kitchen/callback", 3, callback[wire.KitchenService]},
 			} {

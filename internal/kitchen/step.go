@@ -29,6 +29,18 @@ type Machine struct {
 	Silence time.Duration // how long the restaurant may be silent before it is asked; doubles, to maxSilence
 }
 
+// Restaurant is where the meal is cooked. Requests for the demo restaurant do not name it, and neither does a release:
+// one that came before the request is of no restaurant.
+func (s State) Restaurant() string {
+	if s.Begun && s.Trip.RestaurantID == "" {
+		return wire.DemoRestaurant
+	}
+	return s.Trip.RestaurantID
+}
+
+// Party is whose the ticket is: the restaurant's.
+func (Machine) Party(s State) string { return s.Restaurant() }
+
 // DefaultSilence is the first wait before the restaurant is asked, maxSilence the longest.
 const (
 	DefaultSilence = 10 * time.Minute
@@ -170,7 +182,7 @@ func (x *step) release(e durable.Event) error {
 		if err := e.Into(&r); err != nil {
 			return err
 		}
-		x.State = State{ID: r.ID, Metadata: r.Metadata, Scheduled: x.at}
+		x.State = State{ID: r.ID, Metadata: r.Metadata, Trip: r.Trip, Scheduled: x.at}
 	}
 	x.Released = true
 	if x.Begun {

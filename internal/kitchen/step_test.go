@@ -163,6 +163,28 @@ func TestTicket(t *testing.T) {
 	}
 }
 
+// TestParty: a ticket is its restaurant's from the start. Where only a release came that names none, it is nobody's.
+func TestParty(t *testing.T) {
+	named := ticket()
+	named.RestaurantID = "r1"
+	for _, tt := range []struct {
+		name   string
+		events []durable.Event
+		want   string
+	}{
+		{"of the demo restaurant", []durable.Event{request()}, wire.DemoRestaurant},
+		{"of the demo restaurant, released", []durable.Event{request(), yes("request"), release()}, wire.DemoRestaurant},
+		{"of another", []durable.Event{event(kitchen.EventRequest, named)}, "r1"},
+		{"of another, released", []durable.Event{event(kitchen.EventRequest, named), release()}, "r1"},
+		{"released before it was asked for", []durable.Event{release()}, ""},
+		{"the same of another", []durable.Event{event(kitchen.EventRelease, named)}, "r1"},
+	} {
+		if got := machine.Party(newLife(tt.events...).state); got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
+		}
+	}
+}
+
 func TestErrors(t *testing.T) {
 	asked := []durable.Event{request(), yes("request")}
 	tests := []struct {

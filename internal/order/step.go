@@ -33,6 +33,9 @@ type Machine struct {
 	Limits Limits
 }
 
+// Party is whose the order is: the customer's. One that was deleted is nobody's.
+func (Machine) Party(s State) string { return s.CustomerID }
+
 // Events from outside.
 const (
 	EventPlace  = "place"  // body Place
@@ -50,6 +53,15 @@ type Place struct {
 	Total        wire.Money     `json:"total"`
 	Prep         time.Duration  `json:"prep,omitempty"`
 	Pickup       *wire.Position `json:"pickup,omitempty"`
+}
+
+// Key is the record's second identity for an idempotency key: two customers who think of the same one do not meet.
+// Empty: none. It stays with a deleted order.
+func Key(customerID, key string) string {
+	if key == "" {
+		return ""
+	}
+	return customerID + "/" + key
 }
 
 // Cancel asks for a cancel. An operator may cancel up to cookingDone, a customer before a driver is committed.

@@ -375,6 +375,13 @@ func TestEarlyStatusNeverSticks(t *testing.T) {
 	}
 }
 
+// TestKey: no two customers' keys are one, whatever they think of.
+func TestKey(t *testing.T) {
+	if a, b := order.Key("c1", "k"), order.Key("c2", "k"); a == b || a != "c1/k" || order.Key("c1", "") != "" {
+		t.Errorf("%q, %q, %q", a, b, order.Key("c1", ""))
+	}
+}
+
 // TestTombstone: a deleted order keeps its id and nothing of its customer, and answers nobody.
 func TestTombstone(t *testing.T) {
 	l := newLife(append(slices.Clone(happy), event(order.EventDelete, nil))...)
@@ -386,6 +393,9 @@ func TestTombstone(t *testing.T) {
 		if strings.Contains(string(b), gone) {
 			t.Errorf("the tombstone still says %s", gone)
 		}
+	}
+	if machine.Party(newLife(placed()).state) != customerID || machine.Party(l.state) != "" {
+		t.Error("an order is its customer's, and a deleted one nobody's")
 	}
 	if l.state.ID != orderID || !l.state.Deleted || len(l.state.History) != 1 {
 		t.Errorf("tombstone %s", b)

@@ -170,7 +170,11 @@ func (c *client) repeat() {
 
 // misuse sends another order under the key.
 func (c *client) misuse() {
-	other := marshal(order.Place{CustomerID: "somebody else", RestaurantID: wire.DemoRestaurant,
+	var mine order.Place
+	if err := decode(c.body, &mine); err != nil {
+		panic(err) // newClient made it
+	}
+	other := marshal(order.Place{CustomerID: mine.CustomerID, RestaurantID: wire.DemoRestaurant,
 		Items: []wire.Item{{Product: "Lasagna", Quantity: 99}}})
 	c.w.call(nil, wire.OrderService, "POST /v1/orders", c.key, other, func(a answer) {
 		switch {

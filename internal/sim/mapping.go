@@ -49,7 +49,7 @@ func placement(id, key string, sent []byte, p order.Place) (command, error) {
 	if err != nil {
 		return command{}, fmt.Errorf("placing order %s: %w", id, err)
 	}
-	return command{id: id, begin: true, key: key, event: durable.Event{
+	return command{id: id, begin: true, key: order.Key(p.CustomerID, key), event: durable.Event{
 		ID: "place", Type: order.EventPlace, Body: body, Hash: durable.Fingerprint(order.EventPlace, sent),
 	}}, nil
 }

@@ -174,6 +174,8 @@ func (s *store[S]) check(old, sh *shadow[S]) {
 		s.w.fail(6, "%s went from version %d to %d: a write that did not see the last one", is.ID, was.Version, is.Version)
 	case is.Minted < was.Minted:
 		s.w.fail(6, "%s forgot that it owed effects: %d after %d", is.ID, is.Minted, was.Minted)
+	case is.Party != s.service.machine.Party(sh.state):
+		s.w.fail(12, "%s is filed as %q's, and it is %q's", is.ID, is.Party, s.service.machine.Party(sh.state))
 	case is.Owner != "" && is.Lease.Before(is.Updated):
 		s.w.fail(9, "%s has a lease that had run out when it was written", is.ID)
 	}

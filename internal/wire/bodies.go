@@ -119,7 +119,7 @@ type Billing struct {
 
 // Trip is what a delivery or a kitchen needs to know beside the original bodies, for other than demo restaurants.
 type Trip struct {
-	RestaurantID string     `json:"restaurant_id,omitempty"`
+	RestaurantID string     `json:"restaurant_id,omitempty" format:"uuid"`
 	Pickup       *Position  `json:"pickup,omitempty"`
 	Dropoff      *Position  `json:"dropoff,omitempty"`
 	ReadyAt      *time.Time `json:"ready_at,omitempty" doc:"When the meal will be ready if it is begun now"`
@@ -143,11 +143,12 @@ type DeliveryAnswer struct {
 	Metadata   Metadata  `json:"metadata"`
 }
 
-// DeliveryCallback is what the transport company reports.
+// DeliveryCallback is what the transport company reports. CourierID is ours.
 type DeliveryCallback struct {
 	_          struct{} `additionalProperties:"true"`
 	Status     Status   `json:"status" enum:"driverAvailable,inTransit,delivered"`
 	DeliveryID string   `json:"delivery_id" format:"uuid"`
+	CourierID  string   `json:"courier_id,omitempty" maxLength:"100" doc:"Who drives, for driverAvailable; the courier then sees the delivery"`
 }
 
 // KitchenRequest is the body of POST /v1/kitchen.

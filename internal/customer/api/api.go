@@ -127,7 +127,11 @@ func (s *Service) register(ctx context.Context, in *registerInput) (*customerOut
 	return &customerOutput{view(a.State)}, nil
 }
 
+// get shows the caller a customer; who is another's to act for is not there.
 func (s *Service) get(ctx context.Context, in *idInput) (*customerOutput, error) {
+	if !auth.From(ctx).Acts(in.ID) {
+		return nil, durable.ErrNotFound
+	}
 	a, err := s.customers.View(ctx, in.ID)
 	if err != nil {
 		return nil, err

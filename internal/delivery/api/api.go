@@ -61,6 +61,14 @@ type (
 	}
 	cancelOutput   struct{ Body CancelAnswer }
 	deliveryOutput struct{ Body Delivery }
+	listInput      struct {
+		httpapi.Page
+		CourierID string `query:"courier_id" maxLength:"100" doc:"Whose deliveries; everybody's where it is missing. A courier has their own, and none of another's"`
+	}
+	listOutput struct {
+		httpapi.Linked
+		Body []Delivery
+	}
 )
 
 // CancelAnswer is the answer to a cancel that won.
@@ -72,6 +80,7 @@ type CancelAnswer struct {
 // Delivery is a delivery as the API shows it.
 type Delivery struct {
 	wire.DeliveryAnswer
+	Courier string         `json:"courier_id,omitempty" doc:"Who drives, where the transport company said so"`
 	Cancel  string         `json:"cancel,omitempty"`
 	History []wire.Moment  `json:"history"`
 	Owed    []durable.Todo `json:"owed" doc:"What is still to be done"`
@@ -112,6 +121,10 @@ func (s *Service) Routes(a *httpapi.API) {
 	}, func(ctx context.Context, in *retryInput) (*struct{}, error) {
 		return nil, s.deliveries.Unpark(ctx, in.ID, in.Name)
 	})
+	httpapi.Register(a, auth.For(auth.Courier, auth.Operator), httpapi.Operation{
+		Method: http.MethodGet, Path: "/v1/deliveries", OperationID: "list-deliveries", Tags: tags,
+		Summary: "List a courier's deliveries, newest first", Errors: []int{422},
+	}, s.list)
 	httpapi.Register(a, auth.For(auth.Courier, auth.Operator), httpapi.Operation{
 		Method: http.MethodGet, Path: "/v1/deliveries/{id}", OperationID: "get-delivery", Tags: tags,
 		Summary: "Get a delivery", Errors: []int{404},
@@ -191,16 +204,45 @@ func (s *Service) get(ctx context.Context, in *idInput) (*deliveryOutput, error)
 	if err != nil {
 		return nil, err
 	}
+	if !auth.From(ctx).Drives(a.State.Courier) {
+		return nil, durable.ErrNotFound
+	}
 	rec, err := s.deliveries.Record(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
+	return &deliveryOutput{shown(a.State, rec)}, nil
+}
+
+func shown(s delivery.State, rec durable.Record) Delivery {
 	d := Delivery{
-		DeliveryAnswer: answer(a.State), Cancel: string(a.State.Cancel), History: append([]wire.Moment{}, a.State.History...),
+		DeliveryAnswer: answer(s), Courier: s.Courier, Cancel: string(s.Cancel), History: append([]wire.Moment{}, s.History...),
 		Owed: rec.Todo(wire.DeliveryService),
 	}
 	if n := len(d.History); n > 0 {
 		d.Status = d.History[n-1].Status
 	}
-	return &deliveryOutput{d}, nil
+	return d
+}
+
+func (s *Service) list(ctx context.Context, in *listInput) (*listOutput, error) {
+	caller, whose := auth.From(ctx), in.CourierID
+	if whose == "" && !caller.Staff() {
+		whose = caller.Courier
+	}
+	if !caller.Drives(whose) { // another's: as for one who has none
+		return &listOutput{Body: []Delivery{}}, nil
+	}
+	states, records, err := s.deliveries.List(ctx, whose, in.After, in.Limit)
+	if err != nil {
+		return nil, err
+	}
+	out := &listOutput{Body: make([]Delivery, len(states))}
+	for i, a := range states {
+		out.Body[i] = shown(a.State, records[i])
+	}
+	if len(records) == in.Limit {
+		out.Linked = in.Next(records[len(records)-1].ID)
+	}
+	return out, nil
 }

@@ -66,8 +66,16 @@ type (
 		ID string `path:"id" format:"uuid"`
 	}
 	ticketOutput struct{ Body Ticket }
-	listInput    struct{ httpapi.Page }
-	listOutput   struct {
+	ticketsInput struct {
+		httpapi.Page
+		RestaurantID string `query:"restaurant_id" format:"uuid" doc:"Whose tickets. Missing: everybody's for an operator, their own for who cooks in one restaurant; who cooks in several names one. There are none of another's"`
+	}
+	ticketsOutput struct {
+		httpapi.Linked
+		Body []Ticket
+	}
+	listInput  struct{ httpapi.Page }
+	listOutput struct {
 		httpapi.Linked
 		Body []wire.RestaurantCard
 	}
@@ -81,9 +89,10 @@ type (
 // Ticket is a kitchen ticket as the API shows it.
 type Ticket struct {
 	wire.KitchenAnswer
-	Released bool           `json:"released,omitempty"`
-	History  []wire.Moment  `json:"history"`
-	Owed     []durable.Todo `json:"owed" doc:"What is still to be done"`
+	Restaurant string         `json:"restaurant_id,omitempty" format:"uuid" doc:"Missing where the order ended before any was asked"`
+	Released   bool           `json:"released,omitempty"`
+	History    []wire.Moment  `json:"history"`
+	Owed       []durable.Todo `json:"owed" doc:"What is still to be done"`
 }
 
 // Menu is the body of PUT /v1/restaurants/{id}: the whole card and menu.
@@ -124,6 +133,10 @@ func (s *Service) Routes(a *httpapi.API) {
 		return nil, s.tickets.Unpark(ctx, in.ID, in.Name)
 	})
 	httpapi.Register(a, auth.For(auth.Kitchen, auth.Operator), httpapi.Operation{
+		Method: http.MethodGet, Path: "/v1/kitchen", OperationID: "list-tickets", Tags: tags, Summary: "List a restaurant's tickets, newest first",
+		Errors: []int{422},
+	}, s.listTickets)
+	httpapi.Register(a, auth.For(auth.Kitchen, auth.Operator), httpapi.Operation{
 		Method: http.MethodGet, Path: "/v1/kitchen/{id}", OperationID: "get-ticket", Tags: tags, Summary: "Get a ticket", Errors: []int{404},
 	}, s.get)
 
@@ -136,7 +149,7 @@ func (s *Service) Routes(a *httpapi.API) {
 	}, s.menu)
 	httpapi.Register(a, auth.For(auth.Kitchen, auth.Operator), httpapi.Operation{
 		Method: http.MethodPut, Path: "/v1/restaurants/{id}", OperationID: "put-restaurant", Tags: tags, DefaultStatus: 204,
-		Summary: "Add a restaurant, or replace its card and menu", Errors: []int{422},
+		Summary: "Add a restaurant, or replace its card and menu", Description: "Only an operator adds one.", Errors: []int{404, 422},
 	}, s.put)
 }
 
@@ -191,18 +204,53 @@ func (s *Service) get(ctx context.Context, in *idInput) (*ticketOutput, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !auth.From(ctx).Cooks(a.State.Restaurant()) {
+		return nil, durable.ErrNotFound
+	}
 	rec, err := s.tickets.Record(ctx, in.ID)
 	if err != nil {
 		return nil, err
 	}
+	return &ticketOutput{ticket(a.State, rec)}, nil
+}
+
+func ticket(s kitchen.State, rec durable.Record) Ticket {
 	t := Ticket{
-		KitchenAnswer: answer(a.State), Released: a.State.Released, History: append([]wire.Moment{}, a.State.History...),
+		KitchenAnswer: answer(s), Restaurant: s.Restaurant(), Released: s.Released, History: append([]wire.Moment{}, s.History...),
 		Owed: rec.Todo(wire.KitchenService),
 	}
 	if n := len(t.History); n > 0 {
 		t.Status = t.History[n-1].Status
 	}
-	return &ticketOutput{t}, nil
+	return t
+}
+
+func (s *Service) listTickets(ctx context.Context, in *ticketsInput) (*ticketsOutput, error) {
+	caller, whose := auth.From(ctx), in.RestaurantID
+	if whose == "" && !caller.Staff() {
+		switch len(caller.Restaurants) {
+		case 0:
+		case 1:
+			whose = caller.Restaurants[0]
+		default: // pages of several would have to be put together of as many lists
+			return nil, &durable.Refusal{Code: durable.Invalid, Field: "query.restaurant_id", Detail: "name one of your restaurants"}
+		}
+	}
+	if !caller.Cooks(whose) { // another's: as for one that has none
+		return &ticketsOutput{Body: []Ticket{}}, nil
+	}
+	states, records, err := s.tickets.List(ctx, whose, in.After, in.Limit)
+	if err != nil {
+		return nil, err
+	}
+	out := &ticketsOutput{Body: make([]Ticket, len(states))}
+	for i, a := range states {
+		out.Body[i] = ticket(a.State, records[i])
+	}
+	if len(records) == in.Limit {
+		out.Linked = in.Next(records[len(records)-1].ID)
+	}
+	return out, nil
 }
 
 func (s *Service) list(ctx context.Context, in *listInput) (*listOutput, error) {
@@ -228,7 +276,16 @@ func (s *Service) menu(ctx context.Context, in *idInput) (*menuOutput, error) {
 	return &menuOutput{append([]wire.MenuItem{}, m.State.Items...)}, nil
 }
 
+// put writes a restaurant of the caller's; one that is not theirs, or not there yet, is none.
 func (s *Service) put(ctx context.Context, in *menuInput) (*struct{}, error) {
+	if caller := auth.From(ctx); !caller.Staff() {
+		if !caller.Cooks(in.ID) {
+			return nil, durable.ErrNotFound
+		}
+		if _, err := s.restaurants.View(ctx, in.ID); err != nil {
+			return nil, err
+		}
+	}
 	seen := map[string]bool{}
 	for i, item := range in.Body.Items {
 		if seen[item.Product] {

@@ -148,7 +148,7 @@ type Place struct {
 // CancelBody is the optional body of POST /v1/orders/{id}/cancel.
 type CancelBody struct {
 	Reason   string `json:"reason,omitempty" maxLength:"200"`
-	Operator bool   `json:"operator,omitempty" doc:"An operator may cancel until the meal is handed over"`
+	Operator bool   `json:"operator,omitempty" doc:"An operator may cancel until the meal is handed over; 403 from anybody else"`
 }
 
 type (
@@ -163,7 +163,10 @@ type (
 		ID   string      `path:"id" format:"uuid"`
 		Body *CancelBody `required:"false"`
 	}
-	listInput   struct{ httpapi.Page }
+	listInput struct {
+		httpapi.Page
+		CustomerID string `query:"customer_id" format:"uuid" doc:"Whose orders; everybody's where it is missing. A customer has their own, and none of another's"`
+	}
 	orderOutput struct {
 		ETag string `header:"ETag" doc:"The order's version"`
 		Body wire.Order
@@ -198,6 +201,7 @@ func (s *Service) Routes(a *httpapi.API) {
 	}, s.place)
 	httpapi.Register(a, auth.For(auth.Customer, auth.Operator, auth.Service), httpapi.Operation{
 		Method: http.MethodGet, Path: "/v1/orders", OperationID: "list-orders", Tags: tags, Summary: "List orders, newest first",
+		Description: "A customer's own, or those of everybody for an operator.",
 	}, s.list)
 	httpapi.Register(a, auth.For(auth.Customer, auth.Operator, auth.Service), httpapi.Operation{
 		Method: http.MethodGet, Path: "/v1/orders/{id}", OperationID: "get-order", Tags: tags, Summary: "Get an order", Errors: []int{404},
@@ -224,7 +228,14 @@ func (s *Service) Routes(a *httpapi.API) {
 	s.queues(a)
 }
 
+// errNoCustomer is the answer to who orders for somebody who is not there, or not theirs to order for: nobody finds out
+// who is a customer.
+var errNoCustomer = &durable.Refusal{Code: durable.Invalid, Field: "body.customer_id", Detail: "no such customer"}
+
 func (s *Service) place(ctx context.Context, in *placeInput) (*placeOutput, error) {
+	if !auth.From(ctx).Acts(in.Body.CustomerID) {
+		return nil, errNoCustomer
+	}
 	if in.Body.RestaurantID == "" {
 		in.Body.RestaurantID = wire.DemoRestaurant
 	}
@@ -240,14 +251,14 @@ func (s *Service) place(ctx context.Context, in *placeInput) (*placeOutput, erro
 		return nil, err
 	}
 	if known, err := s.opt.Customers(ctx, in.Body.CustomerID); err == nil && !known {
-		return nil, &durable.Refusal{Code: durable.Invalid, Field: "body.customer_id", Detail: "no such customer"}
+		return nil, errNoCustomer
 	}
 	p.ID = s.opt.NewID()
 	e := durable.Event{
 		ID: "place", Type: order.EventPlace, Value: p,
 		Hash: durable.Fingerprint(order.EventPlace, request), // what the customer sent, whatever it costs today
 	}
-	_, a, err := s.orders.Create(ctx, p.ID, in.Key, e)
+	_, a, err := s.orders.Create(ctx, p.ID, order.Key(p.CustomerID, in.Key), e)
 	if err != nil {
 		return nil, err
 	}
@@ -294,11 +305,22 @@ func find(menu []wire.MenuItem, product string) *wire.MenuItem {
 	return nil
 }
 
-// view reads an order; a deleted one is not there.
+var errNoOrder = durable.Refuse(durable.NotFound, "no such order")
+
+// view reads an order for the caller; one that is another's is not there.
 func (s *Service) view(ctx context.Context, id string) (durable.Applied[order.State], error) {
+	a, err := s.find(ctx, id)
+	if err == nil && !auth.From(ctx).Acts(a.State.CustomerID) {
+		return durable.Applied[order.State]{}, errNoOrder
+	}
+	return a, err
+}
+
+// find reads an order, whosever it is; a deleted one is not there.
+func (s *Service) find(ctx context.Context, id string) (durable.Applied[order.State], error) {
 	a, err := s.orders.View(ctx, id)
 	if errors.Is(err, durable.ErrNotFound) || err == nil && a.State.Deleted {
-		return a, durable.Refuse(durable.NotFound, "no such order")
+		return durable.Applied[order.State]{}, errNoOrder
 	}
 	return a, err
 }
@@ -308,7 +330,14 @@ func output(a durable.Applied[order.State]) *orderOutput {
 }
 
 func (s *Service) list(ctx context.Context, in *listInput) (*listOutput, error) {
-	states, records, err := s.orders.List(ctx, "", in.After, in.Limit)
+	caller, whose := auth.From(ctx), in.CustomerID
+	if whose == "" && !caller.Staff() {
+		whose = caller.Customer
+	}
+	if !caller.Acts(whose) { // another's: as for one who has none
+		return &listOutput{Body: []wire.Order{}}, nil
+	}
+	states, records, err := s.orders.List(ctx, whose, in.After, in.Limit)
 	if err != nil {
 		return nil, err
 	}
@@ -325,6 +354,9 @@ func (s *Service) list(ctx context.Context, in *listInput) (*listOutput, error) 
 }
 
 func (s *Service) cancel(ctx context.Context, in *cancelInput) (*orderOutput, error) {
+	if in.Body != nil && in.Body.Operator && !auth.From(ctx).Staff() {
+		return nil, auth.ErrForbidden
+	}
 	if _, err := s.view(ctx, in.ID); err != nil {
 		return nil, err
 	}

@@ -8,8 +8,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/tiffin-food/tiffin/internal/auth"
 	"github.com/tiffin-food/tiffin/internal/cache"
-	"github.com/tiffin-food/tiffin/internal/durable"
 	"github.com/tiffin-food/tiffin/internal/order"
 	"github.com/tiffin-food/tiffin/internal/wire"
 )
@@ -41,7 +41,8 @@ func (s *Service) copy(id string, version int64, o order.State) {
 	s.opt.Copies.Note(CopyKey(id), version, func() []byte { return copied(o) })
 }
 
-// show reads an order for someone who may have seen a version of it.
+// show reads an order for the caller, who may have seen a version of it. What others read at the same time, and the copy,
+// are everybody's: whose the order is, is asked of what comes of it.
 func (s *Service) show(ctx context.Context, id string, atLeast int64) (*orderOutput, error) {
 	if s.opt.Copies == nil {
 		a, err := s.view(ctx, id)
@@ -51,7 +52,7 @@ func (s *Service) show(ctx context.Context, id string, atLeast int64) (*orderOut
 		return output(a), nil
 	}
 	e, err := s.opt.Copies.Read(ctx, CopyKey(id), atLeast, func(ctx context.Context) (cache.Entry, error) {
-		a, err := s.view(ctx, id)
+		a, err := s.find(ctx, id)
 		if err != nil {
 			return cache.Entry{}, err
 		}
@@ -64,8 +65,8 @@ func (s *Service) show(ctx context.Context, id string, atLeast int64) (*orderOut
 	if err := json.Unmarshal(e.Value, &o); err != nil {
 		return nil, fmt.Errorf("copy of order %s: %w", id, err)
 	}
-	if o == nil {
-		return nil, durable.Refuse(durable.NotFound, "no such order")
+	if o == nil || !auth.From(ctx).Acts(o.CustomerID) {
+		return nil, errNoOrder
 	}
 	return &orderOutput{etag(e.Version), *o}, nil
 }

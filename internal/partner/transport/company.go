@@ -166,8 +166,8 @@ func (c *Company) request(r *http.Request) (int, any, error) {
 // ask fills in what a request may leave out: where the demo restaurant is, and where an address is.
 func (c *Company) ask(in wire.TransportRequest, now time.Time) Ask {
 	a := Ask{
-		DeliveryID: in.DeliveryID, OrderID: in.Metadata.OrderID, Pickup: DemoPosition, Prep: partner.DefaultPrep,
-		Nobody: strings.Contains(in.Address.Street, NoDriverLane),
+		DeliveryID: in.DeliveryID, OrderID: in.Metadata.OrderID, Restaurant: in.RestaurantID, Pickup: DemoPosition,
+		Prep: partner.DefaultPrep, Nobody: strings.Contains(in.Address.Street, NoDriverLane),
 	}
 	if in.Pickup != nil {
 		a.Pickup = *in.Pickup
@@ -186,7 +186,7 @@ func (c *Company) ask(in wire.TransportRequest, now time.Time) Ask {
 	if q := c.opt.Instant; q != nil {
 		at := now.Add(q.Driver)
 		a.Promise = &Promise{
-			Courier: "express", At: at, Arrive: at.Add(q.Counter), Counter: at.Add(q.Counter), Firm: true,
+			Courier: express, At: at, Arrive: at.Add(q.Counter), Counter: at.Add(q.Counter), Firm: true,
 			LeaveAfter: q.Trip / 2, DeliverAfter: q.Trip - q.Trip/2,
 		}
 	}
@@ -244,7 +244,7 @@ func (c *Company) now() time.Time { return c.opt.Shell.Clock.Now() }
 
 func (c *Company) view(s State) wire.TransportState {
 	v := wire.TransportState{
-		DeliveryID: s.DeliveryID, Cancelled: !s.Ended.IsZero(), Statuses: s.Statuses(c.now()), Courier: s.Courier,
+		DeliveryID: s.DeliveryID, Cancelled: !s.Ended.IsZero(), Statuses: s.Statuses(c.now()), Courier: s.driver(),
 	}
 	if !s.Arrive.IsZero() {
 		v.Arrival = &s.Arrive

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -153,6 +154,38 @@ func TestALife(t *testing.T) {
 	c.ask("d1", 5, 12)
 	c.Advance(time.Hour)
 	c.expectKnocks("at last", "POST /handovers d1 c1 7m0s")
+}
+
+// TestWhoDrivesIsTold: with the first news, but for the demo restaurant, for which the original's bodies are used as
+// they are, and where it is nobody in particular. Who asks is told always.
+func TestWhoDrivesIsTold(t *testing.T) {
+	const tells, silent = `{"status":"driverAvailable","delivery_id":"d1","courier_id":"c1"}`, `{"status":"driverAvailable","delivery_id":"d1"}`
+	for _, tt := range []struct {
+		name, restaurant string
+		opt              transport.Options
+		first, courier   string
+	}{
+		{"a restaurant", "r1", transport.Options{Roster: roster("c1")}, tells, "c1"},
+		{"the demo restaurant", "", transport.Options{Roster: roster("c1")}, silent, "c1"},
+		{"an instant company", "r1", transport.Options{Instant: &transport.Instant{}}, silent, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := open(t, tt.opt)
+			r := c.request("d1", 5, 12)
+			r.RestaurantID = tt.restaurant
+			c.Do(wire.TransportCompany, "POST /delivery-requests", r, nil, 202)
+			c.Advance(20 * time.Minute)
+			c.pickup("d1", 202)
+			c.Advance(time.Hour)
+			told := c.delivery.Told()
+			if len(told) != 3 || told[0].Body != tt.first || strings.Contains(told[1].Body+told[2].Body, "courier") {
+				t.Errorf("told %+v", told)
+			}
+			if s := c.get("d1"); s.Courier != tt.courier {
+				t.Errorf("%+v", s)
+			}
+		})
+	}
 }
 
 func TestTheNextJobBeginsWhenTheCourierIsFree(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 type State struct {
 	DeliveryID string        `json:"delivery_id"`
 	OrderID    string        `json:"order_id"`
+	Restaurant string        `json:"restaurant,omitempty"` // empty: the demo restaurant; the original's bodies exactly
 	Pickup     wire.Position `json:"pickup"`
 	Dropoff    wire.Position `json:"dropoff"`
 	Prep       time.Duration `json:"prep,omitempty"`
@@ -92,6 +93,7 @@ const (
 type Ask struct {
 	DeliveryID string        `json:"delivery_id"`
 	OrderID    string        `json:"order_id"`
+	Restaurant string        `json:"restaurant,omitempty"`
 	Pickup     wire.Position `json:"pickup"`
 	Dropoff    wire.Position `json:"dropoff"`
 	Prep       time.Duration `json:"prep,omitempty"`
@@ -179,8 +181,8 @@ func begin(s State, e durable.Event) (State, []durable.Effect, error) {
 		return s, nil, durable.ErrIgnored
 	}
 	s = State{
-		DeliveryID: a.DeliveryID, OrderID: a.OrderID, Pickup: a.Pickup, Dropoff: a.Dropoff, Prep: a.Prep, Asked: e.At,
-		Nobody: a.Nobody,
+		DeliveryID: a.DeliveryID, OrderID: a.OrderID, Restaurant: a.Restaurant, Pickup: a.Pickup, Dropoff: a.Dropoff,
+		Prep: a.Prep, Asked: e.At, Nobody: a.Nobody,
 	}
 	if a.Promise != nil && !a.Nobody {
 		s, effects := s.commit(*a.Promise)
@@ -199,11 +201,27 @@ func (s State) commit(p Promise) (State, []durable.Effect) {
 	return s, effects
 }
 
+// report tells the delivery service. Who drives is ours to say: for the demo restaurant the original's bodies are used
+// exactly, and whoever asks is told.
 func (s State) report(name string, status wire.Status, due time.Time) durable.Effect {
-	call := durable.Command(name, wire.DeliveryService, "POST /v1/deliveries/callback",
-		wire.DeliveryCallback{Status: status, DeliveryID: s.DeliveryID}, time.Time{})
+	news := wire.DeliveryCallback{Status: status, DeliveryID: s.DeliveryID}
+	if status == wire.DriverAvailable && s.Restaurant != "" {
+		news.CourierID = s.driver()
+	}
+	call := durable.Command(name, wire.DeliveryService, "POST /v1/deliveries/callback", news, time.Time{})
 	call.Due = due
 	return call
+}
+
+// express is the courier of a company that has couriers without end: nobody in particular.
+const express = "express"
+
+// driver is who drives, as others are told.
+func (s State) driver() string {
+	if s.Courier == express {
+		return ""
+	}
+	return s.Courier
 }
 
 // knock tells the restaurant that the courier is at the counter, when that is so.
