@@ -361,10 +361,11 @@ func (r *Runner[S]) execute(s *seat[S]) {
 			}
 		case ActLoad:
 			s.mu.Unlock()
-			rec, err := r.opt.Store.Load(r.under(act.Trace), s.cell.ID())
+			ctx := r.under(act.Trace)
+			rec, err := r.opt.Store.Load(ctx, s.cell.ID())
 			s.mu.Lock()
 			s.cell.Loaded(rec, blame(err), r.opt.Clock.Now())
-			r.complain(s, "load", err)
+			r.complain(ctx, s, "load", err)
 		case ActSave:
 			var was S
 			if r.change != nil {
@@ -372,14 +373,15 @@ func (r *Runner[S]) execute(s *seat[S]) {
 			}
 			s.mu.Unlock()
 			var err error
+			ctx := r.under(act.Trace)
 			if act.Record.Version == 1 {
-				err = r.opt.Store.Create(r.under(act.Trace), act.Record)
+				err = r.opt.Store.Create(ctx, act.Record)
 			} else {
-				err = r.opt.Store.Save(r.under(act.Trace), act.Record)
+				err = r.opt.Store.Save(ctx, act.Record)
 			}
 			s.mu.Lock()
 			s.cell.Saved(blame(err), r.opt.Clock.Now())
-			r.complain(s, "save", err)
+			r.complain(ctx, s, "save", err)
 			if err == nil && r.change != nil {
 				is, _, _ := s.cell.State()
 				r.change(was, is)
@@ -410,12 +412,12 @@ func blame(err error) error {
 	return fmt.Errorf("%w: %w", ErrStore, err)
 }
 
-func (r *Runner[S]) complain(s *seat[S], what string, err error) {
+func (r *Runner[S]) complain(ctx context.Context, s *seat[S], what string, err error) {
 	var exists *ExistsError
 	if err == nil || errors.Is(err, ErrNotFound) || errors.Is(err, ErrConflict) || errors.As(err, &exists) {
 		return
 	}
-	r.opt.Log.Warn("store", "what", what, "kind", r.opt.Name, "id", s.cell.ID(), "err", err)
+	r.opt.Log.WarnContext(ctx, "store", "what", what, "kind", r.opt.Name, "id", s.cell.ID(), "err", err)
 }
 
 func (r *Runner[S]) send(s *seat[S], act Act) {
@@ -426,10 +428,6 @@ func (r *Runner[S]) send(s *seat[S], act Act) {
 		<-r.sends
 	case <-r.life.Done():
 		return
-	}
-	if out.Verdict == Retry {
-		r.opt.Log.Debug("effect will be tried again", "kind", r.opt.Name, "effect", act.Owed.ID,
-			"attempt", act.Owed.Attempt+1, "why", out.Detail)
 	}
 	s.mu.Lock()
 	s.cell.Sent(act.Owed.ID, out)
@@ -448,6 +446,10 @@ func (r *Runner[S]) attempt(s *seat[S], act Act) Outcome {
 	}
 	out := r.opt.Executor.Execute(ctx, act.Owed, act.Key)
 	done(out)
+	if out.Verdict == Retry {
+		r.opt.Log.DebugContext(ctx, "effect will be tried again", "kind", r.opt.Name, "effect", act.Owed.ID,
+			"attempt", act.Owed.Attempt+1, "why", out.Detail)
+	}
 	if r.terms.Meter != nil {
 		r.terms.Meter.Sent(act.Owed.Name, act.Owed.Attempt, out.Verdict)
 	}

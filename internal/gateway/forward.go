@@ -87,7 +87,7 @@ func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, route Route, err 
 	case errors.Is(err, httpapi.ErrNoService), errors.Is(err, httpapi.ErrOpen), errors.As(err, &dial) && dial.Op == "dial":
 		problem = httpapi.Errorf(http.StatusServiceUnavailable, "the %s service cannot be reached now", route.Service)
 	}
-	g.opt.Log.Warn("not forwarded", "request_id", httpapi.RequestID(r.Context()), "route", route.Pattern, "err", err)
+	g.opt.Log.WarnContext(r.Context(), "not forwarded", "request_id", httpapi.RequestID(r.Context()), "route", route.Pattern, "err", err)
 	httpapi.WriteError(w, r, problem)
 }
 

@@ -47,7 +47,7 @@ type Options struct {
 	Tracer  trace.Tracer // nil: nothing is traced
 	Outside bool         // requests come from outsiders, whose traces are linked to and not continued
 	Meter   Meter        // nil: nothing is counted
-	Access  bool         // log every request, at level info
+	Access  bool         // log every request, at level info, but health, metrics and documents that were answered well
 }
 
 // Operation describes a route; Method and Path ("/v1/orders/{id}") are required, OperationID is made from them.

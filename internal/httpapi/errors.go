@@ -95,7 +95,7 @@ func resolve(ctx context.Context, err error) *Problem {
 	p, foreseen := problemOf(err)
 	if !foreseen {
 		if x, ok := ctx.Value(exchangeKey{}).(*exchange); ok {
-			x.log().Error(internal, "err", err)
+			x.log().ErrorContext(x.req.Context(), internal, "err", err)
 		}
 	}
 	return p

@@ -116,7 +116,7 @@ func (x *exchange) recover() {
 		return
 	}
 	if v != http.ErrAbortHandler { //nolint:errorlint // the panic's very value, as in net/http
-		x.log().Error("panic", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+		x.log().ErrorContext(x.req.Context(), "panic", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 	}
 	if x.wrote {
 		panic(http.ErrAbortHandler)

@@ -29,7 +29,7 @@ func (x *exchange) over(began time.Time) {
 	if x.span != nil {
 		x.followed(pattern, status)
 	}
-	if x.api.opt.Access && x.api.opt.Log.Enabled(x.req.Context(), slog.LevelInfo) {
+	if x.api.opt.Access && (status >= 500 || !quiet(x.req.URL.Path)) && x.api.opt.Log.Enabled(x.req.Context(), slog.LevelInfo) {
 		x.api.opt.Log.LogAttrs(x.req.Context(), slog.LevelInfo, "request",
 			slog.String("method", method(x.req.Method)), slog.String("route", route(pattern)), slog.Int("status", status),
 			slog.Float64("ms", float64(took.Microseconds())/1000), slog.String("request_id", x.id), slog.String("caller", auth.From(x.req.Context()).Subject))

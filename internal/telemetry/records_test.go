@@ -32,7 +32,7 @@ const (
 func traced(t *testing.T) (*Telemetry, *tracetest.InMemoryExporter) {
 	t.Helper()
 	spans := tracetest.NewInMemoryExporter()
-	tel, err := Open(Options{Version: "1", Instance: "i", Ratio: 1, Broker: "local", Exporter: spans, Describe: func(kind string, r durable.Record, e durable.Event) (string, string) {
+	tel, err := Open(Options{Version: "1", Instance: "i", Ratio: 1, Broker: "local", Exporter: spans, Describe: func(_ string, r durable.Record, e durable.Event) (string, string) {
 		return r.Key, e.Type
 	}})
 	if err != nil {
@@ -197,7 +197,7 @@ func (c counting) Handle(context.Context, slog.Record) error { c.n.Add(1); retur
 // TestOverHTTP: spans come to a collector at its usual path, and Close hands over the last of them.
 func TestOverHTTP(t *testing.T) {
 	got := make(chan string, 8)
-	collector := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { got <- r.Method + " " + r.URL.Path }))
+	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got <- r.Method + " " + r.URL.Path }))
 	defer collector.Close()
 	tel, err := Open(Options{OTLP: collector.URL, Ratio: 1})
 	if err != nil {
