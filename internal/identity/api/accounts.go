@@ -90,7 +90,7 @@ func (s *Service) allAccounts(a *httpapi.API) {
 func (s *Service) own(ctx context.Context) (identity.Account, error) {
 	id, ok := identity.AccountOf(auth.From(ctx))
 	if !ok {
-		return identity.Account{}, httpapi.Errorf(http.StatusForbidden, "a key has no account: sign in")
+		return identity.Account{}, httpapi.Errorf(http.StatusNotFound, "a key has no account: sign in")
 	}
 	a, err := s.accounts.View(ctx, id)
 	return a.State, err

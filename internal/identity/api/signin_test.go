@@ -188,7 +188,7 @@ func TestPasswordChange(t *testing.T) {
 		d.want(401, "", "POST", "/v1/auth/refresh", refreshing(phone))
 		d.want(401, "", "POST", "/v1/auth/sign-in", signingIn("ada@example.com", password))
 		d.signIn("ada@example.com", other)
-		d.want(403, "a key has no account", "GET", "/v1/me", "", auth.Header, inside)
+		d.want(404, "a key has no account", "GET", "/v1/me", "", auth.Header, inside)
 	})
 }
 
