@@ -211,7 +211,9 @@ func forgeries(w *town, good string, key ed25519.PrivateKey) {
 		}
 		return text
 	}
-	signed := func(change func(header, claims map[string]any)) string { return make(change, jwt.SigningMethodEdDSA, key) }
+	signed := func(change func(header, claims map[string]any)) string {
+		return make(change, jwt.SigningMethodEdDSA, key)
+	}
 	same := func(_, _ map[string]any) {}
 	public := key.Public().(ed25519.PublicKey)
 	der, err := x509.MarshalPKIXPublicKey(public)
@@ -223,12 +225,14 @@ func forgeries(w *town, good string, key ed25519.PrivateKey) {
 	}
 	root := parts[0] + "." + base64.RawURLEncoding.EncodeToString([]byte(strings.Replace(mustDecode(w.t, parts[1]), `"customer"`, `"operator"`, 1))) + "." + parts[2]
 	for what, token := range map[string]string{
-		"garbage":                       "garbage",
-		"empty parts":                   "..",
-		"no signature":                  parts[0] + "." + parts[1] + ".",
-		"another signature":             parts[0] + "." + parts[1] + "." + base64.RawURLEncoding.EncodeToString([]byte(strings.Repeat("x", 64))),
-		"other claims":                  root,
-		"expired":                       signed(func(_, c map[string]any) { c["exp"], c["iat"], c["nbf"] = now.Add(-time.Minute).Unix(), now.Add(-time.Hour).Unix(), now.Add(-time.Hour).Unix() }),
+		"garbage":           "garbage",
+		"empty parts":       "..",
+		"no signature":      parts[0] + "." + parts[1] + ".",
+		"another signature": parts[0] + "." + parts[1] + "." + base64.RawURLEncoding.EncodeToString([]byte(strings.Repeat("x", 64))),
+		"other claims":      root,
+		"expired": signed(func(_, c map[string]any) {
+			c["exp"], c["iat"], c["nbf"] = now.Add(-time.Minute).Unix(), now.Add(-time.Hour).Unix(), now.Add(-time.Hour).Unix()
+		}),
 		"no end":                        signed(func(_, c map[string]any) { delete(c, "exp") }),
 		"of the future":                 signed(func(_, c map[string]any) { c["nbf"], c["exp"] = now.Add(time.Hour).Unix(), now.Add(2*time.Hour).Unix() }),
 		"another issuer":                signed(func(_, c map[string]any) { c["iss"] = "https://accounts.example.com" }),
