@@ -211,6 +211,8 @@ func (w *town) queues() {
 			w.call(http.MethodPost, "/v1/queues/"+queue+"/messages", []byte(body))
 		}
 	}
+	w.want(202, http.MethodPost, "/v1/queues/OrderService.menus/messages", []byte(`{"restaurant":{"id":"`+unknownID+`","name":"`+canaryCard+
+		`"},"version":9,"items":[{"product":"Soup `+canaries[1]+`","available":true,"price":{"amount":1,"currency":"EUR"}}]}`))
 	w.pass(time.Second)
 	letters := decoded[[]struct{ ID, Body string }](w.t, w.want(200, http.MethodGet, "/v1/dead-letters?limit=100", nil).body)
 	if len(letters) < 5 {

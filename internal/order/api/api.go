@@ -134,7 +134,7 @@ func (s *Service) menu(ctx context.Context, m broker.Message) error {
 		return &broker.Reject{Reason: "the body is not a menu"}
 	}
 	_, _, err := s.menus.Create(ctx, menu.Restaurant.ID, "", durable.Event{
-		ID: redact.Key(m.ID), Type: order.EventMenu, Body: m.Body,
+		ID: redact.Key(m.ID), Type: order.EventMenu, Body: redact.Body(m.Body),
 	})
 	return err
 }
