@@ -196,7 +196,7 @@ func forgeries(w *town, good string, key ed25519.PrivateKey) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	make := func(change func(header, claims map[string]any), method jwt.SigningMethod, with any) string {
+	forge := func(change func(header, claims map[string]any), method jwt.SigningMethod, with any) string {
 		header, claims := read(parts[0]), read(parts[1])
 		change(header, claims)
 		tok := jwt.NewWithClaims(method, jwt.MapClaims(claims))
@@ -212,7 +212,7 @@ func forgeries(w *town, good string, key ed25519.PrivateKey) {
 		return text
 	}
 	signed := func(change func(header, claims map[string]any)) string {
-		return make(change, jwt.SigningMethodEdDSA, key)
+		return forge(change, jwt.SigningMethodEdDSA, key)
 	}
 	same := func(_, _ map[string]any) {}
 	public := key.Public().(ed25519.PublicKey)
@@ -249,11 +249,11 @@ func forgeries(w *town, good string, key ed25519.PrivateKey) {
 		"a critical header":             signed(func(h, _ map[string]any) { h["crit"] = []string{"exp"} }),
 		"no kid":                        signed(func(h, _ map[string]any) { delete(h, "kid"); h["kid"] = "" }),
 		"another kid":                   signed(func(h, _ map[string]any) { h["kid"] = "../../dev/null" }),
-		"another's key":                 make(same, jwt.SigningMethodEdDSA, other),
-		"alg none":                      make(same, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType),
-		"HS256 by the public key":       make(same, jwt.SigningMethodHS256, []byte(public)),
-		"HS256 by the published x":      make(same, jwt.SigningMethodHS256, []byte(base64.RawURLEncoding.EncodeToString(public))),
-		"HS256 by the public key's PEM": make(same, jwt.SigningMethodHS256, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})),
+		"another's key":                 forge(same, jwt.SigningMethodEdDSA, other),
+		"alg none":                      forge(same, jwt.SigningMethodNone, jwt.UnsafeAllowNoneSignatureType),
+		"HS256 by the public key":       forge(same, jwt.SigningMethodHS256, []byte(public)),
+		"HS256 by the published x":      forge(same, jwt.SigningMethodHS256, []byte(base64.RawURLEncoding.EncodeToString(public))),
+		"HS256 by the public key's PEM": forge(same, jwt.SigningMethodHS256, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})),
 		"too long":                      good + strings.Repeat("A", 8<<10),
 	} {
 		a := w.as(token).call(http.MethodGet, "/v1/me", nil)

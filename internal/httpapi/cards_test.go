@@ -24,8 +24,8 @@ type carding struct {
 	Where string `query:"where"`
 	Body  struct {
 		Noted
-		Name     string   `json:"name,omitempty"`
-		Secret   string   `json:"secret,omitempty" kept:"hashed"`
+		Name     string  `json:"name,omitempty"`
+		Secret   string  `json:"secret,omitempty" kept:"hashed"`
 		Children []Noted `json:"children,omitempty"`
 	}
 }

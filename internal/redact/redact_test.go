@@ -49,7 +49,8 @@ func TestNumbers(t *testing.T) {
 }
 
 func TestKey(t *testing.T) {
-	if redact.Key("k") != "k" || redact.Key(card) != redact.Key(card) || strings.Contains(redact.Key(card), card) ||
+	once, again := redact.Key(card), redact.Key(strings.Clone(card))
+	if redact.Key("k") != "k" || once != again || strings.Contains(redact.Key(card), card) ||
 		redact.Key(card) == redact.Key("4000056655665556") || redact.Card(redact.Key(card)) {
 		t.Error(redact.Key(card))
 	}
