@@ -149,7 +149,7 @@ func New(ctx context.Context, cfg Config, names ...string) (_ *System, err error
 	if s.tel, err = s.openTelemetry(); err != nil {
 		return nil, err
 	}
-	if err := s.connect(ctx); err != nil {
+	if err := s.connect(ctx, names); err != nil {
 		return nil, err
 	}
 	s.findKeys(names)
@@ -199,7 +199,7 @@ func (s *System) openData(ctx context.Context, names []string) (began time.Time,
 }
 
 // connect makes what the services speak to each other through.
-func (s *System) connect(ctx context.Context) (err error) {
+func (s *System) connect(ctx context.Context, names []string) (err error) {
 	networks, err := s.cfg.networks()
 	if err != nil {
 		return err
@@ -233,7 +233,7 @@ func (s *System) connect(ctx context.Context) (err error) {
 		opt.Keys, opt.Outside = nil, s.inside()
 		s.partners.client = httpapi.NewClient(opt)
 	}
-	return s.openBroker(ctx)
+	return s.openBroker(ctx, names)
 }
 
 // startClock makes the clock show the present, or where the data ends if that is later: it never goes back. Where

@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -55,6 +56,41 @@ func (i Identity) checkIdentity() error {
 	return errors.Join(err, e)
 }
 
+// placeholder is what a secret is to be written in place of, as in deploy/secrets/*.example.
+var placeholder = regexp.MustCompile(`<[^<>]*>|^tfn_ID_SECRET$`)
+
+// minAPIKey is how short a key of the services may be, in characters.
+const minAPIKey = 16
+
+const validAPIKey = "expected one of the scope service:NAME or gateway as tiffin key create prints it, or one text of 16 or more " +
+	"characters that all processes share"
+
+// CheckKeys says which key is missing, or is none, to serve units in a process of their own. Whoever serves everything
+// needs no key, and the simulated companies have none.
+func (c Config) CheckKeys(units []string) error {
+	var errs []error
+	wrong := func(format string, a ...any) { errs = append(errs, fmt.Errorf("api-key: "+format+"; "+validAPIKey, a...)) }
+	alone := !slices.ContainsFunc(append([]string{Gateway}, Services...), func(name string) bool { return !slices.Contains(units, name) })
+	switch {
+	case c.APIKey == "" && !alone && slices.ContainsFunc(units, func(u string) bool { return u != Partners }):
+		wrong("missing")
+	case c.APIKey == "":
+	case placeholder.MatchString(c.APIKey):
+		wrong("it is the placeholder of an example")
+	case len(c.APIKey) < minAPIKey:
+		wrong("of %d characters", len(c.APIKey))
+	case strings.HasPrefix(c.APIKey, "tfn_"):
+		if _, _, err := auth.ParseKey(c.APIKey); err != nil {
+			wrong("begins as a key of ours and is none")
+		}
+	}
+	if c.SigningKeys == "" && slices.Contains(units, wire.IdentityService) {
+		errs = append(errs, errors.New("signing-keys: missing; expected a folder of *.pem, the same for all instances, "+
+			"each such as openssl genpkey -algorithm ed25519 prints; only tiffin up makes its own"))
+	}
+	return errors.Join(errs...)
+}
+
 // firstKeys reads the file of the first keys.
 func (i Identity) firstKeys() (keys []auth.Key, texts []string, err error) {
 	if i.FirstKeys == "" {
@@ -74,6 +110,9 @@ func (i Identity) firstKeys() (keys []auth.Key, texts []string, err error) {
 		fields := strings.Fields(line)
 		if len(fields) != 3 {
 			return nil, nil, fmt.Errorf("first-keys: line %d: expected NAME SCOPE,… KEY", n)
+		}
+		if placeholder.MatchString(fields[2]) {
+			return nil, nil, fmt.Errorf("first-keys: line %d: the key is the placeholder of an example; expected one as tiffin key create prints it", n)
 		}
 		k, err := keyOf(fields[0], fields[2], strings.Split(fields[1], ",")...)
 		if err != nil {

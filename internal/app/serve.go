@@ -41,7 +41,7 @@ func (c ServeConfig) Check() error {
 			names = append(names, u)
 		}
 	}
-	errs := []error{c.Config.Check(), CheckServices(names), c.CheckApart(names), c.CheckSecrets(c.Units)}
+	errs := []error{c.Config.Check(), CheckServices(names), c.CheckApart(names), c.CheckSecrets(c.Units), c.CheckKeys(c.Units)}
 	if c.Port < 0 || c.Port > 65535 {
 		errs = append(errs, fmt.Errorf("port: %d is not valid; expected 1 to 65535", c.Port))
 	}
