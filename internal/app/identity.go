@@ -226,14 +226,35 @@ func (s *System) makeIdentity(store func(kind string) durable.Store, failed *err
 	return s.identity, nil
 }
 
-// findKeys has the keys told by the identity service, where that is in another process.
+// findKeys has the keys told by the identity service, where that is in another process. Simulated companies alone know
+// none, and have none to ask with.
 func (s *System) findKeys(names []string) {
-	if slices.Contains(names, wire.IdentityService) {
+	switch {
+	case slices.Contains(names, wire.IdentityService):
+		return
+	case s.cfg.strangers:
+		s.known = auth.KeySet{}
 		return
 	}
 	s.ring = keyring.New(keyring.Options{Source: keyring.From(s.http, wire.IdentityService), Log: s.log})
 	s.known = s.ring
 	s.ring.Start(s.life)
+}
+
+// hearKeys waits until the keys are known, where another process tells them: a moment, because that one may be away for
+// long. Whoever shows a key before that is told to come again.
+func (s *System) hearKeys(ctx context.Context) {
+	if s.ring == nil {
+		return
+	}
+	enough := time.NewTimer(2 * time.Second)
+	defer enough.Stop()
+	select {
+	case <-s.ring.Ready():
+	case <-enough.C:
+		s.log.Warn("keys: nobody tells them yet; whoever shows one is told to come again")
+	case <-ctx.Done():
+	}
 }
 
 // keys are those that the process knows, as auth.Keys: its own, then whatever the identity service knows, here or
