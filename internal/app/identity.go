@@ -69,7 +69,9 @@ const validAPIKey = "expected one of the scope service:NAME or gateway as tiffin
 // needs no key, and the simulated companies have none.
 func (c Config) CheckKeys(units []string) error {
 	var errs []error
-	wrong := func(format string, a ...any) { errs = append(errs, fmt.Errorf("api-key: "+format+"; "+validAPIKey, a...)) }
+	wrong := func(format string, a ...any) {
+		errs = append(errs, fmt.Errorf("api-key: "+format+"; "+validAPIKey, a...))
+	}
 	alone := !slices.ContainsFunc(append([]string{Gateway}, Services...), func(name string) bool { return !slices.Contains(units, name) })
 	switch {
 	case c.APIKey == "" && !alone && slices.ContainsFunc(units, func(u string) bool { return u != Partners }):
