@@ -25,6 +25,7 @@ import (
 	"github.com/tiffin-food/tiffin/internal/id"
 	identityapi "github.com/tiffin-food/tiffin/internal/identity/api"
 	"github.com/tiffin-food/tiffin/internal/order"
+	"github.com/tiffin-food/tiffin/internal/pressure"
 	"github.com/tiffin-food/tiffin/internal/registry/consul"
 	"github.com/tiffin-food/tiffin/internal/telemetry"
 	"github.com/tiffin-food/tiffin/internal/webhook"
@@ -59,6 +60,7 @@ type System struct {
 	rabbit   *rabbitmq.Broker // nil: the local broker
 	redis    *redis.Cache     // nil: no copies
 	copies   *cache.Writer    // of orders; nil: none
+	pressure *pressure.Gauge  // nil under a virtual clock: time waits for the work there
 	apis     map[string]*httpapi.API
 	parts    []part
 	partners *partners
@@ -224,13 +226,16 @@ func (s *System) connect(ctx context.Context, names []string) (err error) {
 	for _, name := range Services {
 		keys[name] = s.cfg.APIKey
 	}
+	if !s.Clock.IsVirtual() {
+		s.pressure = pressure.New(pressure.Target, time.Now)
+	}
 	opt := httpapi.ClientOptions{
-		Resolver: s.dir, Transport: s.local, Keys: keys, Outside: s.outside(), Failures: failures,
+		Resolver: s.dir, Transport: s.local, Keys: keys, Outside: s.outside(), Failures: failures, Pressure: s.hear(),
 		OpenFor: max(time.Millisecond, time.Duration(float64(breakerOpen)/s.cfg.Speed)),
 	}
 	s.http = httpapi.NewClient(opt)
 	if s.partners != nil { // who are shown no key of ours, and have none to show
-		opt.Keys, opt.Outside = nil, s.inside()
+		opt.Keys, opt.Outside, opt.Pressure = nil, s.inside(), nil
 		s.partners.client = httpapi.NewClient(opt)
 	}
 	return s.openBroker(ctx, names)
@@ -257,6 +262,21 @@ func (s *System) startClock(began time.Time) (err error) {
 	}
 	s.loops.Go(func() { s.Clock.Run(s.life) })
 	return nil
+}
+
+// hear takes what other processes say of their pressure, and press says ours; nil where there is none.
+func (s *System) hear() func(float64) {
+	if s.pressure == nil {
+		return nil
+	}
+	return s.pressure.Hear
+}
+
+func (s *System) press() func() float64 {
+	if s.pressure == nil {
+		return nil
+	}
+	return s.pressure.Value
 }
 
 // shell is what every runner of the process has in common.

@@ -78,7 +78,7 @@ func (s *System) door() error {
 	}
 	opt := gateway.Options{
 		Version: s.cfg.Version, Transport: to, Log: s.log, DemoCustomer: dataset.Demo().Customers[0].ID,
-		Authenticate: s.atDoor(), Instances: s.http.Instances, Tracer: s.tel.Tracer(Gateway), Meter: s.meter(Gateway),
+		Authenticate: s.atDoor(), Pressure: s.press(), Hear: s.hear(), Instances: s.http.Instances, Tracer: s.tel.Tracer(Gateway), Meter: s.meter(Gateway),
 	}
 	if s.cfg.cert != nil {
 		opt.CertExpires = s.cfg.cert.Expires
@@ -95,6 +95,12 @@ func (s *System) door() error {
 	}
 	g := gateway.New(opt)
 	s.metrics(g.API, auth.For(auth.Operator, auth.Service))
+	if m := s.tel.Metrics; m != nil {
+		m.Door(g.Shed)
+		if s.cfg.cert != nil {
+			m.Certificate(Gateway, s.cfg.cert.Expires)
+		}
+	}
 	s.Gateway, s.apis[Gateway] = g, g.API
 	s.local.Handle(Gateway, g)
 	c, err := client.New("http://"+Gateway, s.local)

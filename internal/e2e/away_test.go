@@ -46,8 +46,12 @@ type visitor struct {
 	base string
 }
 
-func visit(t *testing.T, base string) visitor {
-	return visitor{newOutside(t), t, context.WithoutCancel(t.Context()), base}
+func visit(t *testing.T, base string, shown ...string) visitor {
+	v := visitor{newOutside(t), t, context.WithoutCancel(t.Context()), base}
+	if len(shown) > 0 {
+		v.shown = shown
+	}
+	return v
 }
 
 // ask makes a request that must be answered soon, whatever is away.
@@ -110,9 +114,10 @@ func TestDatabaseAway(t *testing.T) {
 			url := strings.Replace(server.URL(), "postgres@", "postgres:"+secret+"@", 1) // which nobody asks for
 			port := freePort(t)
 			const missing = "the database of the customer service"
-			p := start(t, "waiting for "+missing, "serve", "customer", "--port", port, "--data", t.TempDir(), "--customer-db", url)
+			p := start(t, "waiting for "+missing, "serve", "customer", "--port", port, "--data", t.TempDir(), "--customer-db", url,
+				"--api-key", innerKey)
 			p.awaitReady()
-			v := visit(t, "http://127.0.0.1:"+port)
+			v := visit(t, "http://127.0.0.1:"+port, inside...)
 			customer := func(name string) map[string]any {
 				return map[string]any{
 					"email": name + "@example.org", "name": name, "payment_token": "tok_ok",
@@ -163,7 +168,7 @@ func TestDatabaseAway(t *testing.T) {
 func TestStopWhileWaiting(t *testing.T) {
 	t.Parallel()
 	p := start(t, "waiting for the database", "serve", "customer", "--port", freePort(t), "--data", t.TempDir(),
-		"--customer-db", "postgres://nobody@127.0.0.1:1/none?sslmode=disable")
+		"--api-key", innerKey, "--customer-db", "postgres://nobody@127.0.0.1:1/none?sslmode=disable")
 	p.awaitReady()
 	p.stop()
 }
@@ -257,13 +262,16 @@ func TestConsulAway(t *testing.T) {
 	ctx := context.WithoutCancel(t.Context())
 	server := engines.Private(t, engines.Consul)
 	registry := "consul://" + strings.TrimPrefix(server.URL(), "http://")
-	served := func(unit string) (*process, visitor) {
+	served := func(unit string, flags ...string) (*process, visitor) {
 		t.Helper()
 		port := freePort(t)
-		p := start(t, "ready", "serve", unit, "--port", port, "--data", t.TempDir(), "--registry", registry, "--api-key", innerKey)
+		p := start(t, "ready", append([]string{
+			"serve", unit, "--port", port, "--data", t.TempDir(), "--registry", registry, "--api-key", innerKey,
+		}, flags...)...)
 		p.awaitReady()
 		return p, visit(t, "http://127.0.0.1:"+port)
 	}
+	identity, _ := served("identity", identityFlags(t)...)
 	customer, its := served("customer")
 	gateway, v := served("gateway")
 	v.until(200, http.MethodGet, "/v1/customers", nil)
@@ -286,7 +294,7 @@ func TestConsulAway(t *testing.T) {
 	for range 20 {
 		v.want(200, "[", http.MethodGet, "/v1/customers", nil)
 	}
-	for _, p := range slices.Backward([]*process{customer, gateway}) {
+	for _, p := range slices.Backward([]*process{identity, customer, gateway}) {
 		p.stop()
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tiffin-food/tiffin/internal/app"
 	"github.com/tiffin-food/tiffin/internal/client"
 	"github.com/tiffin-food/tiffin/internal/dataset"
 	"github.com/tiffin-food/tiffin/internal/httpapi"
@@ -176,7 +177,7 @@ func TestCommands(t *testing.T) {
 
 	t.Run("up says where everything is", func(t *testing.T) {
 		said := p.said()
-		for _, want := range []string{p.address() + "/{order,payment,customer,delivery,kitchen}/docs", data, "400 times", "order place --watch --url " + p.address()} {
+		for _, want := range []string{p.address() + "/docs", "/{order,payment,customer,delivery,kitchen,identity}/docs", data, app.DemoOperator, filepath.Join(data, app.OperatorKeyFile), "400 times", "order place --watch --url " + p.address()} {
 			if !strings.Contains(said, want) {
 				t.Errorf("it does not say %q:\n%s", want, said)
 			}
@@ -197,12 +198,12 @@ func TestCommands(t *testing.T) {
 	})
 	t.Run("health", func(t *testing.T) {
 		out := ok(t, to("health")...)
-		for _, name := range []string{"Gateway", "OrderService", "PaymentService", "CustomerService", "DeliveryService", "KitchenService"} {
+		for _, name := range []string{"Gateway", "OrderService", "PaymentService", "CustomerService", "DeliveryService", "KitchenService", "IdentityService"} {
 			if !regexp.MustCompile(name + `.*  ok`).MatchString(out) {
 				t.Errorf("%s is not ok:\n%s", name, out)
 			}
 		}
-		if h := decoded[httpapi.Health](t, []byte(ok(t, to("health", "--json")...))); !h.Status || len(h.Resources) != 5 {
+		if h := decoded[httpapi.Health](t, []byte(ok(t, to("health", "--json")...))); !h.Status || len(h.Resources) != 6 {
 			t.Errorf("%+v", h)
 		}
 	})

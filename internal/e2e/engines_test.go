@@ -81,6 +81,7 @@ type city struct {
 	t         *testing.T
 	data      string
 	engines   []string // the flags
+	identity  []string // the flags of who serves who is who
 	shown     []string // the flags of what processes show each other
 	servers   map[engines.Kind]*engines.Server
 	instances []*instance
@@ -102,6 +103,7 @@ func newCity(t *testing.T) *city {
 	}
 	consul := strings.TrimPrefix(c.servers[engines.Consul].URL(), "http://")
 	c.shown = append(slices.Clone(secretFlags), "--partner-networks", "loopback", "--api-key", innerKey)
+	c.identity = identityFlags(t)
 	c.engines = []string{
 		"--broker", c.servers[engines.RabbitMQ].URL(), "--postgres", c.servers[engines.PostgreSQL].URL(),
 		"--mongodb", c.servers[engines.MongoDB].URL(), "--redis", c.servers[engines.Redis].URL(), "--registry", "consul://" + consul,
@@ -112,10 +114,18 @@ func newCity(t *testing.T) *city {
 	return c
 }
 
+// flagsOf are those of one service alone.
+func (c *city) flagsOf(name string) []string {
+	if name == "identity" {
+		return c.identity
+	}
+	return nil
+}
+
 // begin starts all processes at once, in no order, and waits until all of them are ready.
 func (c *city) begin() {
 	c.t.Helper()
-	for _, name := range []string{"gateway", "order", "payment", "customer", "delivery", "kitchen", "partners"} {
+	for _, name := range []string{"gateway", "identity", "order", "payment", "customer", "delivery", "kitchen", "partners"} {
 		twice := 2
 		if name == "gateway" || name == "partners" { // the companies are not ours to scale
 			twice = 1
@@ -127,7 +137,7 @@ func (c *city) begin() {
 				"--speed", strconv.Itoa(engineSpeed), "--clock-from", c.from.Format(time.RFC3339),
 				// An engine that is away for seconds is away for an hour of this clock: nothing is to be given up for it.
 				"--payment-limit", "48h", "--driver-limit", "48h", "--kitchen-limit", "48h",
-			}, slices.Concat(c.engines, c.shown)...)})
+			}, slices.Concat(c.engines, c.shown, c.flagsOf(name))...)})
 			if name == "gateway" {
 				c.gateway = "http://127.0.0.1:" + port
 			}

@@ -12,18 +12,28 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tiffin-food/tiffin/internal/auth"
 	"github.com/tiffin-food/tiffin/internal/client"
 	"github.com/tiffin-food/tiffin/internal/wire"
 )
 
-// outside makes requests as anybody could, and keeps answers byte for byte.
-type outside struct{ http *http.Client }
+// outside makes requests from outside, as an operator where nothing else is said, and keeps answers byte for byte.
+type outside struct {
+	http  *http.Client
+	shown []string // headers that say who it is, in pairs of name and value
+}
+
+// operatorKey is the operator's in every system of these tests.
+const operatorKey = "tfn_00000000000000e2_an-operator-of-the-tests-in-this-folder"
+
+// asOperator is what a request shows the gateway.
+var asOperator = []string{auth.KeyHeader, operatorKey}
 
 // newOutside is an outside whose connections end with the test.
 func newOutside(t *testing.T) outside {
 	transport := &http.Transport{MaxIdleConnsPerHost: 64}
 	t.Cleanup(transport.CloseIdleConnections)
-	return outside{&http.Client{Transport: transport}}
+	return outside{&http.Client{Transport: transport}, asOperator}
 }
 
 // answer is what came back, whole.
@@ -57,6 +67,7 @@ func (o outside) do(ctx context.Context, method, url string, body any, headers .
 	if in != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
+	o.show(req.Header)
 	setAll(req.Header, headers)
 	res, err := o.http.Do(req)
 	if err != nil {
@@ -67,6 +78,9 @@ func (o outside) do(ctx context.Context, method, url string, body any, headers .
 	a.body, err = io.ReadAll(res.Body)
 	return a, err
 }
+
+// show says who it is. A header given to a request counts more.
+func (o outside) show(h http.Header) { setAll(h, o.shown) }
 
 // setAll sets headers that come in pairs of name and value.
 func setAll(h http.Header, pairs []string) {
@@ -88,6 +102,7 @@ func (o outside) follow(ctx context.Context, base, order string, last int, each 
 	if err != nil {
 		return err
 	}
+	o.show(req.Header)
 	if last > 0 {
 		req.Header.Set("Last-Event-ID", strconv.Itoa(last))
 	}

@@ -187,7 +187,7 @@ func (s *siege) readAll(url string) map[string]wire.Order {
 		s.t.Fatal(err)
 	}
 	orders := map[string]wire.Order{}
-	if err := client.Each(s.ctx, api, "/v1/orders?limit=200", func(o wire.Order) bool {
+	if err := client.Each(s.ctx, api.As(operatorKey), "/v1/orders?limit=200", func(o wire.Order) bool {
 		orders[o.ID] = o
 		return true
 	}); err != nil {

@@ -4,16 +4,23 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/tiffin-food/tiffin/internal/app"
 )
 
 // patience is how long anything of a process is waited for. A machine that is busy with other things needs seconds
@@ -62,9 +69,42 @@ const upSign = " is ready at "
 // up is a system of its own on the data folder, ready for requests.
 func up(t *testing.T, data string, args ...string) *process {
 	t.Helper()
+	beOperator(t, data)
 	p := start(t, upSign, append([]string{"up", "--listen", "127.0.0.1:0", "--data", data}, args...)...)
 	p.awaitReady()
 	return p
+}
+
+// beOperator has the system on a data folder believe the tests' key.
+func beOperator(t *testing.T, data string) {
+	t.Helper()
+	if err := os.MkdirAll(data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(data, app.OperatorKeyFile), []byte(operatorKey+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// identityFlags are what a process needs that serves who is who: the tests' key, and a key to sign with.
+func identityFlags(t *testing.T) []string {
+	t.Helper()
+	dir := t.TempDir()
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signing, first := filepath.Join(dir, "signing"), filepath.Join(dir, "first-keys")
+	if err := errors.Join(os.Mkdir(signing, 0o700),
+		os.WriteFile(filepath.Join(signing, "1.pem"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600),
+		os.WriteFile(first, []byte("tests operator "+operatorKey+"\n"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	return []string{"--signing-keys", signing, "--first-keys", first}
 }
 
 // listen reads what the process says, and then its end.
@@ -191,5 +231,5 @@ func environment() []string {
 			env = append(env, v)
 		}
 	}
-	return env
+	return append(env, "TIFFIN_TOKEN="+operatorKey)
 }

@@ -159,6 +159,7 @@ func (s *shop) post(body io.Reader, key string) *post {
 		return p
 	}
 	req.ContentLength = int64(len(s.wish(ada)))
+	s.show(req.Header)
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Idempotency-Key", key)
 	req.Header.Set("Expect", "100-continue")

@@ -225,7 +225,7 @@ func (g *guest) look() {
 		g.siege.t.Errorf("%s was accepted, and is: %s", g.id, a)
 		return
 	}
-	version, err := strconv.ParseInt(strings.Trim(a.header.Get("ETag"), `"`), 10, 64)
+	version, err := strconv.ParseInt(strings.Trim(strings.TrimPrefix(a.header.Get("ETag"), "W/"), `"`), 10, 64)
 	if err != nil || version < g.version {
 		g.siege.t.Errorf("%s has version %s after %d", g.id, a.header.Get("ETag"), g.version)
 	}

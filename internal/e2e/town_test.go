@@ -46,6 +46,7 @@ func found(t *testing.T, change func(*app.Config)) *town {
 	if change != nil {
 		change(&cfg)
 	}
+	beOperator(t, cfg.Data)
 	ctx := context.WithoutCancel(t.Context())
 	sys, err := app.New(ctx, cfg, app.Services...)
 	if err != nil {

@@ -40,8 +40,9 @@ func TestTrace(t *testing.T) {
 		"address": map[string]any{"name": canary, "street": canary + "weg 1", "zipcode": "1234", "city": canary},
 	}).body)
 	order := w.place(customer.ID, "",
-		"Idempotency-Key", canary, "Authorization", "Bearer "+canary, "Cookie", "session="+canary, "Baggage", "who="+canary,
+		"Idempotency-Key", canary, "Cookie", "session="+canary, "Baggage", "who="+canary,
 		"Traceparent", "00-"+outsiders+"-b7ad6b7169203331-00", "Tracestate", "x="+canary)
+	w.want(401, http.MethodGet, "/v1/orders", nil, "Authorization", "Bearer "+canary)
 	w.want(422, http.MethodPost, "/v1/orders?token="+canary, []byte(`{"card": "`+canary+`"}`))
 	if o := w.settle(order.ID); o.Status != wire.Delivered {
 		t.Fatalf("the order is %s: %s", o.Status, o.Reason)
