@@ -45,7 +45,7 @@ const signingKeys = "signing-keys"
 
 // checkIdentity says which setting is wrong.
 func (i Identity) checkIdentity() error {
-	_, _, err := i.firstKeys()
+	_, err := i.firstKeys()
 	_, e := i.providers()
 	if _, err := i.cookieKey(); err != nil {
 		e = errors.Join(e, err)
@@ -94,13 +94,13 @@ func (c Config) CheckKeys(units []string) error {
 }
 
 // firstKeys reads the file of the first keys.
-func (i Identity) firstKeys() (keys []auth.Key, texts []string, err error) {
+func (i Identity) firstKeys() (keys []auth.Key, err error) {
 	if i.FirstKeys == "" {
-		return nil, nil, nil
+		return nil, nil
 	}
 	f, err := os.Open(i.FirstKeys)
 	if err != nil {
-		return nil, nil, fmt.Errorf("first-keys: %w", err)
+		return nil, fmt.Errorf("first-keys: %w", err)
 	}
 	defer f.Close() //nolint:errcheck // it was read
 	lines := bufio.NewScanner(f)
@@ -111,21 +111,21 @@ func (i Identity) firstKeys() (keys []auth.Key, texts []string, err error) {
 		}
 		fields := strings.Fields(line)
 		if len(fields) != 3 {
-			return nil, nil, fmt.Errorf("first-keys: line %d: expected NAME SCOPE,… KEY", n)
+			return nil, fmt.Errorf("first-keys: line %d: expected NAME SCOPE,… KEY", n)
 		}
 		if placeholder.MatchString(fields[2]) {
-			return nil, nil, fmt.Errorf("first-keys: line %d: the key is the placeholder of an example; expected one as tiffin key create prints it", n)
+			return nil, fmt.Errorf("first-keys: line %d: the key is the placeholder of an example; expected one as tiffin key create prints it", n)
 		}
 		k, err := keyOf(fields[0], fields[2], strings.Split(fields[1], ",")...)
 		if err != nil {
-			return nil, nil, fmt.Errorf("first-keys: line %d: %w", n, err)
+			return nil, fmt.Errorf("first-keys: line %d: %w", n, err)
 		}
-		keys, texts = append(keys, k), append(texts, fields[2])
+		keys = append(keys, k)
 	}
 	if err := lines.Err(); err != nil {
-		return nil, nil, fmt.Errorf("first-keys: %w", err)
+		return nil, fmt.Errorf("first-keys: %w", err)
 	}
-	return keys, texts, nil
+	return keys, nil
 }
 
 // keyOf is the key of a text.
@@ -276,7 +276,7 @@ func (s *System) firstPeople(ctx context.Context) error {
 	if s.identity == nil {
 		return nil
 	}
-	known, _, err := s.cfg.firstKeys()
+	known, err := s.cfg.firstKeys()
 	if err != nil {
 		return err
 	}

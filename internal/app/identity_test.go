@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -56,7 +57,7 @@ func TestFirstKeys(t *testing.T) {
 		if err := os.WriteFile(file, []byte(tt.text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		keys, _, err := Identity{FirstKeys: file}.firstKeys()
+		keys, err := Identity{FirstKeys: file}.firstKeys()
 		if (err == nil) != (tt.says == "") || err != nil && (!strings.Contains(err.Error(), tt.says) || strings.Contains(err.Error(), "hunter2")) {
 			t.Errorf("%q: %v, want %q", tt.text, err, tt.says)
 		}
@@ -66,5 +67,27 @@ func TestFirstKeys(t *testing.T) {
 	}
 	if err := (Identity{FirstKeys: "nowhere"}).checkIdentity(); err == nil || !strings.Contains(err.Error(), "first-keys: ") {
 		t.Error(err)
+	}
+}
+
+// TestStrangersKnowNoKeys: the simulated companies alone ask nobody for keys; whoever asks waits for them a moment.
+func TestStrangersKnowNoKeys(t *testing.T) {
+	for _, strangers := range []bool{true, false} {
+		cfg := embedded(t, func(c *Config) { c.Partners = true })
+		cfg.CardSecret, cfg.TransportSecret, cfg.RestaurantSecret = aSecret(1), aSecret(2), aSecret(3)
+		cfg.strangers = strangers
+		sys, err := New(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if (sys.ring == nil) != strangers {
+			t.Errorf("strangers %v: it asks for keys: %v", strangers, sys.ring != nil)
+		}
+		told, cancel := context.WithCancel(t.Context())
+		cancel()
+		sys.hearKeys(told) // returns
+		if err := sys.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
 	}
 }
