@@ -84,7 +84,7 @@ func TestSecretsAreMade(t *testing.T) {
 		return strings.TrimSpace(string(b))
 	}
 	for _, from := range append(names, path.Join(root, "deploy/secrets/make")) {
-		if err := os.WriteFile(filepath.Join(dir, path.Base(from)), []byte(read(from)+"\n"), 0o700); err != nil { //nolint:gosec // a script
+		if err := os.WriteFile(filepath.Join(dir, path.Base(from)), []byte(read(from)+"\n"), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
