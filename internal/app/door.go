@@ -77,7 +77,7 @@ func (s *System) door() error {
 		}
 	}
 	opt := gateway.Options{
-		Version: s.cfg.Version, Transport: to, Log: s.log, DemoCustomer: dataset.Demo().Customers[0].ID,
+		Version: s.cfg.Version, Transport: to, Log: s.log, Demo: s.demo(),
 		Authenticate: s.atDoor(), Pressure: s.press(), Hear: s.hear(), Instances: s.http.Instances, Tracer: s.tel.Tracer(Gateway), Meter: s.meter(Gateway),
 	}
 	if s.cfg.cert != nil {
@@ -109,6 +109,15 @@ func (s *System) door() error {
 	}
 	s.Client = c.As(s.token)
 	return nil
+}
+
+// demo is the customer of the landing page's example, where there is one.
+func (s *System) demo() gateway.Demo {
+	if !s.cfg.Demo {
+		return gateway.Demo{}
+	}
+	c := dataset.Demo().Customers[0]
+	return gateway.Demo{ID: c.ID, Email: c.Email, Password: DemoPassword}
 }
 
 // limiter counts in Redis together with the other processes, where there is one, and else for itself. Limits are real

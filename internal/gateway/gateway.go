@@ -48,9 +48,15 @@ type Options struct {
 	Pressure func() float64
 	Hear     func(float64)
 
-	// DemoCustomer is the customer that the landing page's example orders for.
-	DemoCustomer string
+	// Demo is the customer that the landing page's example orders for; zero: whoever reads it puts in his own.
+	Demo Demo
 }
+
+// Demo is a customer whose password everybody may know.
+type Demo struct{ ID, Email, Password string }
+
+// Public says whether there is one.
+func (d Demo) Public() bool { return d.ID != "" }
 
 // Gateway is the public door. It is an http.Handler, safe for concurrent use.
 type Gateway struct {

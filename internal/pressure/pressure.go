@@ -3,8 +3,9 @@
 // A [Gauge] counts the events that are being brought to records, and how many are done in a second. What has just come
 // will wait for as long as those before it take: their number through that rate (Little's law). Where that is longer
 // than the target, new work should go elsewhere or come later, the more of it the longer the wait is: as routers drop
-// early at random (RFC 2309). Nothing is integrated, so that nothing swings, and what has been turned away counts for
-// nothing a moment later.
+// early at random (RFC 2309). What counts is the fewest that were under way in the last tenth of a second: a burst, or
+// a moment in which the machine did something else, is no overload (RFC 8289). Nothing is integrated, so that nothing
+// swings, and what has been turned away counts for nothing a moment later.
 //
 // Whoever answers for others tells its pressure with every answer, and whoever asks remembers the highest it heard: so
 // the door hears of the busiest room. It promises that a pressure which nobody confirms fades within seconds, and that
@@ -35,6 +36,8 @@ type Gauge struct {
 
 	underway atomic.Int64
 	done     atomic.Int64  // in this window
+	fewest   atomic.Int64  // under way in this window
+	before   atomic.Int64  // and in the one before it
 	window   atomic.Int64  // its number
 	rate     atomic.Uint64 // bits of a float64: done in a second, smoothed over some windows
 
@@ -52,8 +55,13 @@ func (g *Gauge) Begin() { g.underway.Add(1) }
 
 // End is Begin's.
 func (g *Gauge) End() {
-	g.underway.Add(-1)
 	g.turn(g.now())
+	for n := g.underway.Add(-1); ; {
+		least := g.fewest.Load()
+		if n >= least || g.fewest.CompareAndSwap(least, n) {
+			break
+		}
+	}
 	g.done.Add(1)
 }
 
@@ -64,6 +72,7 @@ func (g *Gauge) turn(now time.Time) {
 	if this <= last || !g.window.CompareAndSwap(last, this) {
 		return
 	}
+	g.before.Store(g.fewest.Swap(g.underway.Load()))
 	passed := float64(min(this-last, 50)) * window.Seconds()
 	latest := float64(g.done.Swap(0)) / passed
 	weight := 1 - math.Exp(-passed/0.5) // half a second's memory
@@ -75,7 +84,7 @@ func (g *Gauge) turn(now time.Time) {
 func (g *Gauge) own(now time.Time) float64 {
 	g.turn(now)
 	enough := max(few, g.target*math.Float64frombits(g.rate.Load()))
-	n := float64(g.underway.Load())
+	n := float64(min(g.underway.Load(), g.fewest.Load(), g.before.Load()))
 	return min(most, max(0, (n/enough-1)/(full-1)))
 }
 

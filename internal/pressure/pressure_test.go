@@ -80,6 +80,13 @@ func TestFew(t *testing.T) {
 	for range 100 {
 		m.gauge.Begin()
 	}
+	if p := m.gauge.Value(); p != 0 {
+		t.Errorf("a burst is %v", p)
+	}
+	for range 2 {
+		m.now = m.now.Add(100 * time.Millisecond)
+		m.gauge.Value()
+	}
 	if p := m.gauge.Value(); p != 0.98 {
 		t.Errorf("behind a store that does nothing any more it is %v", p)
 	}
