@@ -11,6 +11,7 @@ import (
 
 	"github.com/tiffin-food/tiffin/internal/durable"
 	"github.com/tiffin-food/tiffin/internal/planted"
+	"github.com/tiffin-food/tiffin/internal/redact"
 	"github.com/tiffin-food/tiffin/internal/wire"
 )
 
@@ -278,7 +279,7 @@ func (x *step) called(c wire.DeliveryCallback) error {
 // must not keep the news from being heard.
 func (x *step) drives(courier string) bool {
 	if x.Courier != "" || x.Cancel == Cancelled || courier == "" || utf8.RuneCountInString(courier) > maxCourier ||
-		!utf8.ValidString(courier) || strings.ContainsFunc(courier, unicode.IsControl) {
+		!utf8.ValidString(courier) || strings.ContainsFunc(courier, unicode.IsControl) || redact.Card(courier) {
 		return false
 	}
 	x.Courier = courier

@@ -33,23 +33,24 @@ var layers = map[string][]string{
 	"internal/auth":     {},
 	"internal/pressure": {},
 	"internal/crew":     {},
+	"internal/redact":   {},
 
 	"internal/auth/keyring": {"internal/auth", "internal/httpapi"},
 	tokens:                  {"internal/auth", "internal/httpapi"},
 
 	"internal/limit":   {},
 	"internal/durable": {"internal/clock", "internal/crew", "internal/planted"},
-	"internal/httpapi": {"internal/auth", "internal/crew", "internal/durable", "internal/planted"},
+	"internal/httpapi": {"internal/auth", "internal/crew", "internal/durable", "internal/planted", "internal/redact"},
 	"internal/client":  {"internal/wire"},
 	"internal/mdrp":    {"internal/wire"},
 	"internal/webhook": {"internal/auth"},
 
-	"internal/quarantine": {"internal/auth", "internal/durable", "internal/httpapi"},
+	"internal/quarantine": {"internal/auth", "internal/durable", "internal/httpapi", "internal/redact"},
 }
 
 // forCores and forAPIs are what the services may import of ours.
 var (
-	forCores = []string{"internal/durable", "internal/wire", "internal/broker", "internal/planted"}
+	forCores = []string{"internal/durable", "internal/wire", "internal/broker", "internal/planted", "internal/redact"}
 	forAPIs  = append([]string{"internal/httpapi", "internal/auth", "internal/clock", "internal/cache", "internal/quarantine", "internal/limit"}, forCores...)
 )
 

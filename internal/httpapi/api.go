@@ -121,13 +121,17 @@ func New(opt Options) *API {
 
 // Register adds a route for those who have access, and for nobody else: who is nobody gets 401, who has another role
 // 403. I holds what comes in: fields tagged path, query or header, and Body. O holds what goes
-// out: fields tagged header, and Body. The handler's error is answered as errors.go says; its input is valid.
+// out: fields tagged header, and Body. The handler's error is answered as errors.go says; its input is valid, and no
+// text of it holds what looks like a card's number, but where the body is kept (KeepBody).
 // Register panics where the types make no sense, or access is nobody's: mistakes in the program.
 func Register[I, O any](a *API, access auth.Access, op Operation, handler func(context.Context, *I) (*O, error)) {
 	a.complete(&op, access)
 	own := maps.Clone(op.Responses)
 	if op.Responses == nil {
 		op.Responses = map[string]*huma.Response{}
+	}
+	if op.Metadata[keepsBody] == nil {
+		handler = cardless(handler)
 	}
 	huma.Register(a.huma, op, handler) // writes into op.Responses
 	a.share(op, own)

@@ -10,8 +10,13 @@ import (
 
 type bodyKey struct{}
 
-// KeepBody is an operation whose handler can have the request's body as it came; see Body.
+// keepsBody marks an operation of KeepBody.
+const keepsBody = "keeps its body"
+
+// KeepBody is an operation whose handler can have the request's body as it came; see Body. It is for what must be taken
+// whatever it says: the handler sees to it that no card's number is kept.
 func KeepBody(op Operation) Operation {
+	op.Metadata = map[string]any{keepsBody: true}
 	op.Middlewares = append(op.Middlewares, func(ctx huma.Context, next func(huma.Context)) {
 		kept := new(bytes.Buffer)
 		next(&keeper{inner: huma.WithValue(ctx, bodyKey{}, kept), kept: kept})

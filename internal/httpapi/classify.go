@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tiffin-food/tiffin/internal/durable"
+	"github.com/tiffin-food/tiffin/internal/redact"
 )
 
 // Classify says what an answer means to who owes a command. It is pure.
@@ -48,7 +49,8 @@ func Outcome(r Result, err error) durable.Outcome {
 }
 
 // Detail is what an answer that is no success says is wrong, in at most 500 bytes: the detail of a problem, the
-// first message of a list as FastAPI makes it, or the status's name. Nothing else of the body is repeated.
+// first message of a list as FastAPI makes it, or the status's name. Nothing else of the body is repeated, and no card's
+// number.
 func Detail(status int, body []byte) string {
 	var p struct {
 		Detail json.RawMessage `json:"detail"`
@@ -78,7 +80,7 @@ func Detail(status int, body []byte) string {
 	if text == "" {
 		text = strings.TrimSpace("status " + strconv.Itoa(status) + " " + http.StatusText(status))
 	}
-	return bound(strings.ToValidUTF8(text, "\uFFFD"), maxDetail)
+	return bound(redact.Numbers(strings.ToValidUTF8(text, "\uFFFD")), maxDetail)
 }
 
 // maxRetryAfter bounds what another side can make us wait.

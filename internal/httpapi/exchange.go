@@ -18,6 +18,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/tiffin-food/tiffin/internal/auth"
+	"github.com/tiffin-food/tiffin/internal/redact"
 )
 
 // RequestIDHeader carries a request's id, in both directions.
@@ -239,7 +240,7 @@ func (b *exchangeBody) Read(p []byte) (int, error) {
 
 func (b *exchangeBody) Close() error { return b.body.Close() }
 
-// saneID says whether an id from outside can go into logs and headers.
+// saneID says whether an id from outside can go into logs, traces and headers.
 func saneID(s string) bool {
 	if s == "" || len(s) > 64 {
 		return false
@@ -250,7 +251,7 @@ func saneID(s string) bool {
 			return false
 		}
 	}
-	return true
+	return !redact.Card(s)
 }
 
 func newID() string {

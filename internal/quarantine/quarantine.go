@@ -10,7 +10,11 @@ import (
 	"time"
 
 	"github.com/tiffin-food/tiffin/internal/durable"
+	"github.com/tiffin-food/tiffin/internal/redact"
 )
+
+// MaxBody is how many bytes of a body are kept.
+const MaxBody = 4 << 10
 
 // State is one kept callback.
 type State struct {
@@ -37,7 +41,7 @@ type Callback struct {
 	Kind      string `json:"kind"`
 	WebhookID string `json:"webhook_id"`
 	Reason    string `json:"reason"`
-	Body      string `json:"body"` // as Redact makes it
+	Body      string `json:"body"` // as redact.Canonical makes it
 }
 
 // Key is what two callbacks have in common that are kept as one.
@@ -77,4 +81,4 @@ func (Machine) Step(s State, e durable.Event) (State, []durable.Effect, error) {
 }
 
 // bounded keeps what is said beside the body short.
-func bounded(s string) string { return cut(s, 300) }
+func bounded(s string) string { return redact.Text(s, 300) }

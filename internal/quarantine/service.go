@@ -9,6 +9,7 @@ import (
 	"github.com/tiffin-food/tiffin/internal/auth"
 	"github.com/tiffin-food/tiffin/internal/durable"
 	"github.com/tiffin-food/tiffin/internal/httpapi"
+	"github.com/tiffin-food/tiffin/internal/redact"
 )
 
 // Options are what a service's quarantine is made of.
@@ -39,7 +40,7 @@ func (s *Service) Stop(ctx context.Context) error { return s.kept.Stop(ctx) }
 
 // Keep keeps the body of a callback, or counts it where it is kept already. When it returns nil that is on disk.
 func (s *Service) Keep(ctx context.Context, company, kind, webhookID string, body []byte, reason string) error {
-	c := Callback{Company: company, Kind: numbers(kind), WebhookID: numbers(webhookID), Reason: reason, Body: Redact(body)}
+	c := Callback{Company: company, Kind: kind, WebhookID: webhookID, Reason: reason, Body: redact.Canonical(body, MaxBody)}
 	_, _, err := s.kept.Create(ctx, s.newID(), c.Key(), durable.Event{Type: EventKeep, Value: c, Hash: "-"})
 	return err
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/tiffin-food/tiffin/internal/redact"
 )
 
 type orderKey struct{}
@@ -27,7 +29,7 @@ type handler struct{ slog.Handler }
 
 // Handle is slog.Handler.
 func (h handler) Handle(ctx context.Context, r slog.Record) error {
-	out := slog.NewRecord(r.Time, r.Level, text(r.Message), r.PC)
+	out := slog.NewRecord(r.Time, r.Level, redact.Numbers(r.Message), r.PC)
 	r.Attrs(func(a slog.Attr) bool {
 		out.AddAttrs(safe(a))
 		return true
@@ -54,13 +56,13 @@ func (h handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 func (h handler) WithGroup(name string) slog.Handler { return handler{h.Handler.WithGroup(name)} }
 
 // hidden is written instead of a secret.
-const hidden = "[hidden]"
+const hidden = redact.Blank
 
 // secretive are what the names of secrets have in them, in lower case and without separators; secretWords are words
 // of their own in such names.
 var (
 	secretive   = []string{"password", "passwd", "secret", "token", "authorization", "cookie", "apikey", "credential"}
-	secretWords = []string{"card", "cards", "cvv", "cvc", "iban", "pan"}
+	secretWords = []string{"card", "cards", "iban", "pan"}
 )
 
 // secret says whether a name is a secret's.
@@ -70,7 +72,7 @@ func secret(name string) bool {
 		return true
 	}
 	joined := strings.Join(words, "")
-	return slices.ContainsFunc(secretive, func(s string) bool { return strings.Contains(joined, s) })
+	return redact.Field(joined) || slices.ContainsFunc(secretive, func(s string) bool { return strings.Contains(joined, s) })
 }
 
 // words are those of a name, in lower case: of cardNumber, card_number or card-number, card and number.
@@ -106,7 +108,7 @@ func safe(a slog.Attr) slog.Attr {
 	}
 	switch a.Value.Kind() {
 	case slog.KindString:
-		a.Value = slog.StringValue(text(a.Value.String()))
+		a.Value = slog.StringValue(redact.Numbers(a.Value.String()))
 	case slog.KindAny:
 		a.Value = anything(a.Value)
 	default: // numbers and times
@@ -131,7 +133,7 @@ func anything(v slog.Value) slog.Value {
 			return same(v, fmt.Sprint(x))
 		}
 		var tree any
-		if json.Unmarshal(b, &tree) != nil || !prune(&tree) && text(string(b)) == string(b) {
+		if json.Unmarshal(b, &tree) != nil || !prune(&tree) && redact.Numbers(string(b)) == string(b) {
 			return v
 		}
 		return slog.AnyValue(tree)
@@ -140,7 +142,7 @@ func anything(v slog.Value) slog.Value {
 
 // same is v where its text holds nothing to hide, else what is left of that.
 func same(v slog.Value, s string) slog.Value {
-	if t := text(s); t != s {
+	if t := redact.Numbers(s); t != s {
 		return slog.StringValue(t)
 	}
 	return v
@@ -164,68 +166,9 @@ func prune(v *any) (found bool) {
 			found = prune(&x[i]) || found
 		}
 	case string:
-		if t := text(x); t != x {
+		if t := redact.Numbers(x); t != x {
 			*v, found = t, true
 		}
 	}
 	return found
-}
-
-// The lengths of card numbers, in digits.
-const shortest, longest = 13, 19
-
-// text is s without what could be a card's number: digits, perhaps with single spaces or dashes between them, that have
-// a card's length and pass its check (Luhn, ISO/IEC 7812-1).
-func text(s string) string {
-	digits := 0
-	for i := range len(s) {
-		if '0' <= s[i] && s[i] <= '9' {
-			digits++
-		}
-	}
-	if digits < shortest {
-		return s
-	}
-	var out strings.Builder
-	kept := 0
-	for i := 0; i < len(s); {
-		if s[i] < '0' || s[i] > '9' {
-			i++
-			continue
-		}
-		end, run := i, make([]byte, 0, longest)
-		for j := i; j < len(s); j++ {
-			c := s[j]
-			if '0' <= c && c <= '9' {
-				run, end = append(run, c-'0'), j+1
-			} else if (c != ' ' && c != '-') || j+1 >= len(s) || s[j+1] < '0' || s[j+1] > '9' {
-				break
-			}
-		}
-		if len(run) >= shortest && len(run) <= longest && luhn(run) {
-			out.WriteString(s[kept:i])
-			out.WriteString(hidden)
-			kept = end
-		}
-		i = end
-	}
-	if kept == 0 {
-		return s
-	}
-	return out.String() + s[kept:]
-}
-
-// luhn checks the last digit by the others.
-func luhn(digits []byte) bool {
-	sum := 0
-	for i, d := range slices.Backward(digits) {
-		n := int(d)
-		if (len(digits)-1-i)%2 == 1 {
-			if n *= 2; n > 9 {
-				n -= 9
-			}
-		}
-		sum += n
-	}
-	return sum%10 == 0
 }

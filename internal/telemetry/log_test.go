@@ -100,15 +100,3 @@ func TestLogLeavesTheRest(t *testing.T) {
 		}
 	}
 }
-
-func FuzzText(f *testing.F) {
-	for _, s := range []string{"4242424242424242", "a 4111-1111-1111-1111 b", "1 2 3", "é4242 4242 4242 4242é", ""} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		once := text(s)
-		if text(once) != once {
-			t.Errorf("%q became %q, and that %q", s, once, text(once))
-		}
-	})
-}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tiffin-food/tiffin/internal/broker"
 	"github.com/tiffin-food/tiffin/internal/durable"
+	"github.com/tiffin-food/tiffin/internal/redact"
 )
 
 // Box keeps dead letters in a store, a record for each, until a person has put them into their queue again; and
@@ -31,12 +32,13 @@ type Letter struct {
 	Requeued time.Time // zero while it waits
 }
 
-// Put keeps the letter for good. A message that has an ID is kept once for each queue: the same letter again
+// Put keeps the letter for good, without what it may hold of a card: so it goes back into its queue, too. A message that has an ID is kept once for each queue: the same letter again
 // changes nothing, and a message that was put into its queue again and rejected again waits again.
 func (b *Box) Put(ctx context.Context, d broker.DeadLetter) error {
 	if d.At.IsZero() {
 		d.At = b.now()
 	}
+	d.Reason, d.Message = redact.Numbers(d.Reason), cardless(d.Message)
 	r := durable.Record{ID: b.newID(), Created: d.At}
 	if d.Message.ID != "" {
 		r.Key = d.Queue + "\n" + d.Message.ID
@@ -53,6 +55,19 @@ func (b *Box) Put(ctx context.Context, d broker.DeadLetter) error {
 		return fmt.Errorf("keep dead letter %s of %s: %w", d.Message.ID, d.Queue, err)
 	}
 	return nil
+}
+
+// cardless is a message as it can be kept: without a card's number or its secrets. What cannot be told is as it came.
+func cardless(m broker.Message) broker.Message {
+	m.ID, m.Body = redact.Key(m.ID), redact.Body(m.Body)
+	if m.Header != nil {
+		header := make(map[string]string, len(m.Header))
+		for name, value := range m.Header {
+			header[redact.Key(name)] = redact.Numbers(value)
+		}
+		m.Header = header
+	}
+	return m
 }
 
 // Load reads one letter; [durable.ErrNotFound].

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
-	"strings"
 	"sync"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 
 	"github.com/tiffin-food/tiffin/internal/broker"
 	"github.com/tiffin-food/tiffin/internal/planted"
+	"github.com/tiffin-food/tiffin/internal/redact"
 )
 
 // Subscribe declares the queue and hands its messages to the handler, Prefetch of them at once, until ctx ends or
@@ -218,8 +218,9 @@ func (s *subscription) hand(ctx context.Context, d *amqp.Delivery, q broker.Queu
 	var more amqp.Table
 	if reject, ok := errors.AsType[*broker.Reject](err); ok {
 		s.log.Warn("a message was rejected and is a dead letter", "message", m.ID, "reason", reject.Reason)
+		d.MessageId, d.Body = redact.Key(d.MessageId), redact.Body(d.Body) // as it came it is gone with the acknowledgement
 		to, more = Dead, amqp.Table{
-			headerLetter: s.b.ids.New(), headerQueue: q.Name, headerReason: strings.ToValidUTF8(reject.Reason[:min(len(reject.Reason), maxReason)], ""),
+			headerLetter: s.b.ids.New(), headerQueue: q.Name, headerReason: redact.Text(reject.Reason, maxReason),
 			headerWhen: s.b.opt.Now().UTC().Format(time.RFC3339Nano),
 		}
 	} else {

@@ -13,15 +13,15 @@ import (
 type (
 	passwordInput struct {
 		Body struct {
-			Old string `json:"old" maxLength:"128"`
-			New string `json:"new" minLength:"10" maxLength:"128"`
+			Old string `json:"old" maxLength:"128" kept:"hashed"`
+			New string `json:"new" minLength:"10" maxLength:"128" kept:"hashed"`
 		}
 	}
 	becomeInput   struct{ Body Becoming }
 	registerInput struct {
 		Body struct {
 			Email       string      `json:"email" format:"email" maxLength:"254"`
-			Password    string      `json:"password" minLength:"10" maxLength:"128"`
+			Password    string      `json:"password" minLength:"10" maxLength:"128" kept:"hashed"`
 			Name        string      `json:"name,omitempty" maxLength:"200"`
 			Roles       []auth.Role `json:"roles,omitempty" enum:"customer,kitchen,courier,operator" maxItems:"4"`
 			Customer    string      `json:"customer,omitempty" format:"uuid" doc:"The role customer needs it"`

@@ -53,19 +53,19 @@ type (
 	signUpInput struct {
 		Body struct {
 			Email    string `json:"email" format:"email" maxLength:"254"`
-			Password string `json:"password" minLength:"10" maxLength:"128"`
+			Password string `json:"password" minLength:"10" maxLength:"128" kept:"hashed"`
 			Becoming
 		}
 	}
 	signInInput struct {
 		Body struct {
 			Email    string `json:"email" maxLength:"254"`
-			Password string `json:"password" maxLength:"128"`
+			Password string `json:"password" maxLength:"128" kept:"hashed"`
 		}
 	}
 	refreshInput struct {
 		Body struct {
-			RefreshToken string `json:"refresh_token" maxLength:"200"`
+			RefreshToken string `json:"refresh_token" maxLength:"200" kept:"hashed"`
 		}
 	}
 	tokensOutput struct {

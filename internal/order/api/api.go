@@ -16,6 +16,7 @@ import (
 	"github.com/tiffin-food/tiffin/internal/durable"
 	"github.com/tiffin-food/tiffin/internal/httpapi"
 	"github.com/tiffin-food/tiffin/internal/order"
+	"github.com/tiffin-food/tiffin/internal/redact"
 	"github.com/tiffin-food/tiffin/internal/wire"
 )
 
@@ -133,7 +134,7 @@ func (s *Service) menu(ctx context.Context, m broker.Message) error {
 		return &broker.Reject{Reason: "the body is not a menu"}
 	}
 	_, _, err := s.menus.Create(ctx, menu.Restaurant.ID, "", durable.Event{
-		ID: m.ID, Type: order.EventMenu, Body: m.Body,
+		ID: redact.Key(m.ID), Type: order.EventMenu, Body: m.Body,
 	})
 	return err
 }

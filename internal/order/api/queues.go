@@ -12,6 +12,7 @@ import (
 	"github.com/tiffin-food/tiffin/internal/broker"
 	"github.com/tiffin-food/tiffin/internal/durable"
 	"github.com/tiffin-food/tiffin/internal/httpapi"
+	"github.com/tiffin-food/tiffin/internal/redact"
 	"github.com/tiffin-food/tiffin/internal/wire"
 )
 
@@ -28,8 +29,11 @@ type Letter struct {
 // maxShown is how many bytes of a message's body are shown.
 const maxShown = 2000
 
-// Shown is as much of a message's body as is shown.
-func Shown(body []byte) string { return string(body[:min(len(body), maxShown)]) }
+// Shown is as much of a message's body as is shown: nothing of a card, whatever a broker keeps.
+func Shown(body []byte) string {
+	clean := redact.Body(body)
+	return string(clean[:min(len(clean), maxShown)])
+}
 
 // QueueNames are the queues an operator looks at: all that the service listens to.
 var QueueNames = []string{wire.OrderQueue, MenuQueue.Name}
@@ -89,7 +93,7 @@ func (s *Service) queues(a *httpapi.API) {
 		}
 		out := &listOutput{Body: make([]Letter, 0, len(letters))}
 		for _, l := range letters {
-			out.Body = append(out.Body, Letter{l.ID, l.Queue, l.Reason, l.At, l.Message.ID, Shown(l.Message.Body)})
+			out.Body = append(out.Body, Letter{l.ID, l.Queue, redact.Numbers(l.Reason), l.At, redact.Key(l.Message.ID), Shown(l.Message.Body)})
 		}
 		if len(letters) == in.Limit {
 			out.Linked = in.Next(letters[len(letters)-1].ID)
