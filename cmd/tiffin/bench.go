@@ -71,6 +71,7 @@ func showBench(e *env, r app.BenchResult) error {
 	pairs := [][2]string{
 		{"asked for", fmt.Sprintf("%.0f orders/s", b.Rate)},
 		{"complete", e.paint.Bold(fmt.Sprintf("%.0f orders/s", b.Complete)) + fmt.Sprintf(" (%d placed, %d refused; drained in %.1f s)", b.Placed, b.Refused, b.DrainS)},
+		{"refused in", fmt.Sprintf("p50 %.2f ms, p99 %.2f ms", b.RefusedP50, b.RefusedP99)},
 		{"POST", fmt.Sprintf("p50 %.2f ms, p99 %.2f ms, max %.1f ms", b.PostP50, b.PostP99, b.PostMax)},
 		{"CPU per order", fmt.Sprintf("%.2f ms (load generator and partners included)", b.CPUPer)},
 		{"allocations", fmt.Sprintf("%.0f and %.0f kB per order", b.Allocs, b.AllocBytes/1000)},

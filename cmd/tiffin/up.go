@@ -27,7 +27,7 @@ type system struct {
 	Lease       time.Duration `help:"How long an instance may be silent before others take its work over, real time." default:"30s"`
 	OutboxLimit int           `help:"Take no more orders while so many have work overdue: a broker or neighbour that is away must not fill the store." default:"100000"`
 
-	APIKey string `help:"What services show each other as X-API-Key; one of this run's own if empty." name:"api-key"`
+	APIKey string `help:"What this process shows the others as X-API-Key: a key of its own, of the scope service:NAME or gateway, or one text of 16 characters and more that all of them share. One of this run's own where everything is in one process." name:"api-key"`
 
 	app.Companies `group:"Outside companies"`
 

@@ -25,6 +25,7 @@ import (
 	"github.com/tiffin-food/tiffin/internal/id"
 	identityapi "github.com/tiffin-food/tiffin/internal/identity/api"
 	"github.com/tiffin-food/tiffin/internal/order"
+	"github.com/tiffin-food/tiffin/internal/pressure"
 	"github.com/tiffin-food/tiffin/internal/registry/consul"
 	"github.com/tiffin-food/tiffin/internal/telemetry"
 	"github.com/tiffin-food/tiffin/internal/webhook"
@@ -59,6 +60,7 @@ type System struct {
 	rabbit   *rabbitmq.Broker // nil: the local broker
 	redis    *redis.Cache     // nil: no copies
 	copies   *cache.Writer    // of orders; nil: none
+	pressure *pressure.Gauge  // nil under a virtual clock: time waits for the work there
 	apis     map[string]*httpapi.API
 	parts    []part
 	partners *partners
@@ -149,7 +151,7 @@ func New(ctx context.Context, cfg Config, names ...string) (_ *System, err error
 	if s.tel, err = s.openTelemetry(); err != nil {
 		return nil, err
 	}
-	if err := s.connect(ctx); err != nil {
+	if err := s.connect(ctx, names); err != nil {
 		return nil, err
 	}
 	s.findKeys(names)
@@ -199,7 +201,7 @@ func (s *System) openData(ctx context.Context, names []string) (began time.Time,
 }
 
 // connect makes what the services speak to each other through.
-func (s *System) connect(ctx context.Context) (err error) {
+func (s *System) connect(ctx context.Context, names []string) (err error) {
 	networks, err := s.cfg.networks()
 	if err != nil {
 		return err
@@ -224,16 +226,19 @@ func (s *System) connect(ctx context.Context) (err error) {
 	for _, name := range Services {
 		keys[name] = s.cfg.APIKey
 	}
+	if !s.Clock.IsVirtual() {
+		s.pressure = pressure.New(pressure.Target, time.Now)
+	}
 	opt := httpapi.ClientOptions{
-		Resolver: s.dir, Transport: s.local, Keys: keys, Outside: s.outside(), Failures: failures,
+		Resolver: s.dir, Transport: s.local, Keys: keys, Outside: s.outside(), Failures: failures, Pressure: s.hear(),
 		OpenFor: max(time.Millisecond, time.Duration(float64(breakerOpen)/s.cfg.Speed)),
 	}
 	s.http = httpapi.NewClient(opt)
 	if s.partners != nil { // who are shown no key of ours, and have none to show
-		opt.Keys, opt.Outside = nil, s.inside()
+		opt.Keys, opt.Outside, opt.Pressure = nil, s.inside(), nil
 		s.partners.client = httpapi.NewClient(opt)
 	}
-	return s.openBroker(ctx)
+	return s.openBroker(ctx, names)
 }
 
 // startClock makes the clock show the present, or where the data ends if that is later: it never goes back. Where
@@ -257,6 +262,21 @@ func (s *System) startClock(began time.Time) (err error) {
 	}
 	s.loops.Go(func() { s.Clock.Run(s.life) })
 	return nil
+}
+
+// hear takes what other processes say of their pressure, and press says ours; nil where there is none.
+func (s *System) hear() func(float64) {
+	if s.pressure == nil {
+		return nil
+	}
+	return s.pressure.Hear
+}
+
+func (s *System) press() func() float64 {
+	if s.pressure == nil {
+		return nil
+	}
+	return s.pressure.Value
 }
 
 // shell is what every runner of the process has in common.

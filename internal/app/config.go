@@ -54,7 +54,8 @@ type Config struct {
 	// Waiting is told what a start waits for, again and again. nil: what is missing is an error at once.
 	Waiting func(what string, err error)
 
-	cert *httpapi.Certificate // of the door; nil: none
+	cert      *httpapi.Certificate // of the door; nil: none
+	strangers bool                 // the simulated companies alone are in this process
 }
 
 // Misbehaviour makes the simulated companies worse than they are: shares between 0 and 1, and real time.

@@ -128,6 +128,7 @@ func TestServeErrors(t *testing.T) {
 			cfg := ServeConfig{Config: embedded(t, c.change), Units: c.units, Listen: "127.0.0.1", Port: c.port, Say: func(what string) {
 				t.Errorf("it says %q", what)
 			}}
+			cfg.APIKey = aKey
 			if err := Serve(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("it says %v, not %q", err, c.says)
 			}

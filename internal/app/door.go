@@ -77,8 +77,8 @@ func (s *System) door() error {
 		}
 	}
 	opt := gateway.Options{
-		Version: s.cfg.Version, Transport: to, Log: s.log, DemoCustomer: dataset.Demo().Customers[0].ID,
-		Authenticate: s.atDoor(), Instances: s.http.Instances, Tracer: s.tel.Tracer(Gateway), Meter: s.meter(Gateway),
+		Version: s.cfg.Version, Transport: to, Log: s.log, Demo: s.demo(),
+		Authenticate: s.atDoor(), Pressure: s.press(), Hear: s.hear(), Instances: s.http.Instances, Tracer: s.tel.Tracer(Gateway), Meter: s.meter(Gateway),
 	}
 	if s.cfg.cert != nil {
 		opt.CertExpires = s.cfg.cert.Expires
@@ -95,6 +95,12 @@ func (s *System) door() error {
 	}
 	g := gateway.New(opt)
 	s.metrics(g.API, auth.For(auth.Operator, auth.Service))
+	if m := s.tel.Metrics; m != nil {
+		m.Door(g.Shed)
+		if s.cfg.cert != nil {
+			m.Certificate(Gateway, s.cfg.cert.Expires)
+		}
+	}
 	s.Gateway, s.apis[Gateway] = g, g.API
 	s.local.Handle(Gateway, g)
 	c, err := client.New("http://"+Gateway, s.local)
@@ -103,6 +109,15 @@ func (s *System) door() error {
 	}
 	s.Client = c.As(s.token)
 	return nil
+}
+
+// demo is the customer of the landing page's example, where there is one.
+func (s *System) demo() gateway.Demo {
+	if !s.cfg.Demo {
+		return gateway.Demo{}
+	}
+	c := dataset.Demo().Customers[0]
+	return gateway.Demo{ID: c.ID, Email: c.Email, Password: DemoPassword}
 }
 
 // limiter counts in Redis together with the other processes, where there is one, and else for itself. Limits are real

@@ -43,6 +43,7 @@ func TestDoorErrors(t *testing.T) {
 	if _, err := New(t.Context(), cfg, Services...); err == nil || !strings.Contains(err.Error(), "tls-cert, tls-key: certificate: ") {
 		t.Errorf("files that are not there: %v", err)
 	}
+	cfg.APIKey = aKey
 	serving := ServeConfig{Config: cfg, Units: []string{Gateway}, Listen: "127.0.0.1", Say: func(string) {}}
 	if err := Serve(t.Context(), serving); err == nil || !strings.Contains(err.Error(), "tls-cert, tls-key: certificate: ") {
 		t.Errorf("files that are not there, apart: %v", err)

@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -44,7 +45,7 @@ const signingKeys = "signing-keys"
 
 // checkIdentity says which setting is wrong.
 func (i Identity) checkIdentity() error {
-	_, _, err := i.firstKeys()
+	_, err := i.firstKeys()
 	_, e := i.providers()
 	if _, err := i.cookieKey(); err != nil {
 		e = errors.Join(e, err)
@@ -55,14 +56,51 @@ func (i Identity) checkIdentity() error {
 	return errors.Join(err, e)
 }
 
+// placeholder is what a secret is to be written in place of, as in deploy/secrets/*.example.
+var placeholder = regexp.MustCompile(`<[^<>]*>|^tfn_ID_SECRET$`)
+
+// minAPIKey is how short a key of the services may be, in characters.
+const minAPIKey = 16
+
+const validAPIKey = "expected one of the scope service:NAME or gateway as tiffin key create prints it, or one text of 16 or more " +
+	"characters that all processes share"
+
+// CheckKeys says which key is missing, or is none, to serve units in a process of their own. Whoever serves everything
+// needs no key, and the simulated companies have none.
+func (c Config) CheckKeys(units []string) error {
+	var errs []error
+	wrong := func(format string, a ...any) {
+		errs = append(errs, fmt.Errorf("api-key: "+format+"; "+validAPIKey, a...))
+	}
+	alone := !slices.ContainsFunc(append([]string{Gateway}, Services...), func(name string) bool { return !slices.Contains(units, name) })
+	switch {
+	case c.APIKey == "" && !alone && slices.ContainsFunc(units, func(u string) bool { return u != Partners }):
+		wrong("missing")
+	case c.APIKey == "":
+	case placeholder.MatchString(c.APIKey):
+		wrong("it is the placeholder of an example")
+	case len(c.APIKey) < minAPIKey:
+		wrong("of %d characters", len(c.APIKey))
+	case strings.HasPrefix(c.APIKey, "tfn_"):
+		if _, _, err := auth.ParseKey(c.APIKey); err != nil {
+			wrong("begins as a key of ours and is none")
+		}
+	}
+	if c.SigningKeys == "" && slices.Contains(units, wire.IdentityService) {
+		errs = append(errs, errors.New("signing-keys: missing; expected a folder of *.pem, the same for all instances, "+
+			"each such as openssl genpkey -algorithm ed25519 prints; only tiffin up makes its own"))
+	}
+	return errors.Join(errs...)
+}
+
 // firstKeys reads the file of the first keys.
-func (i Identity) firstKeys() (keys []auth.Key, texts []string, err error) {
+func (i Identity) firstKeys() (keys []auth.Key, err error) {
 	if i.FirstKeys == "" {
-		return nil, nil, nil
+		return nil, nil
 	}
 	f, err := os.Open(i.FirstKeys)
 	if err != nil {
-		return nil, nil, fmt.Errorf("first-keys: %w", err)
+		return nil, fmt.Errorf("first-keys: %w", err)
 	}
 	defer f.Close() //nolint:errcheck // it was read
 	lines := bufio.NewScanner(f)
@@ -73,18 +111,21 @@ func (i Identity) firstKeys() (keys []auth.Key, texts []string, err error) {
 		}
 		fields := strings.Fields(line)
 		if len(fields) != 3 {
-			return nil, nil, fmt.Errorf("first-keys: line %d: expected NAME SCOPE,… KEY", n)
+			return nil, fmt.Errorf("first-keys: line %d: expected NAME SCOPE,… KEY", n)
+		}
+		if placeholder.MatchString(fields[2]) {
+			return nil, fmt.Errorf("first-keys: line %d: the key is the placeholder of an example; expected one as tiffin key create prints it", n)
 		}
 		k, err := keyOf(fields[0], fields[2], strings.Split(fields[1], ",")...)
 		if err != nil {
-			return nil, nil, fmt.Errorf("first-keys: line %d: %w", n, err)
+			return nil, fmt.Errorf("first-keys: line %d: %w", n, err)
 		}
-		keys, texts = append(keys, k), append(texts, fields[2])
+		keys = append(keys, k)
 	}
 	if err := lines.Err(); err != nil {
-		return nil, nil, fmt.Errorf("first-keys: %w", err)
+		return nil, fmt.Errorf("first-keys: %w", err)
 	}
-	return keys, texts, nil
+	return keys, nil
 }
 
 // keyOf is the key of a text.
@@ -187,14 +228,35 @@ func (s *System) makeIdentity(store func(kind string) durable.Store, failed *err
 	return s.identity, nil
 }
 
-// findKeys has the keys told by the identity service, where that is in another process.
+// findKeys has the keys told by the identity service, where that is in another process. Simulated companies alone know
+// none, and have none to ask with.
 func (s *System) findKeys(names []string) {
-	if slices.Contains(names, wire.IdentityService) {
+	switch {
+	case slices.Contains(names, wire.IdentityService):
+		return
+	case s.cfg.strangers:
+		s.known = auth.KeySet{}
 		return
 	}
 	s.ring = keyring.New(keyring.Options{Source: keyring.From(s.http, wire.IdentityService), Log: s.log})
 	s.known = s.ring
 	s.ring.Start(s.life)
+}
+
+// hearKeys waits until the keys are known, where another process tells them: a moment, because that one may be away for
+// long. Whoever shows a key before that is told to come again.
+func (s *System) hearKeys(ctx context.Context) {
+	if s.ring == nil {
+		return
+	}
+	enough := time.NewTimer(2 * time.Second)
+	defer enough.Stop()
+	select {
+	case <-s.ring.Ready():
+	case <-enough.C:
+		s.log.Warn("keys: nobody tells them yet; whoever shows one is told to come again")
+	case <-ctx.Done():
+	}
 }
 
 // keys are those that the process knows, as auth.Keys: its own, then whatever the identity service knows, here or
@@ -214,7 +276,7 @@ func (s *System) firstPeople(ctx context.Context) error {
 	if s.identity == nil {
 		return nil
 	}
-	known, _, err := s.cfg.firstKeys()
+	known, err := s.cfg.firstKeys()
 	if err != nil {
 		return err
 	}

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 
 	"github.com/tiffin-food/tiffin/internal/broker"
 	"github.com/tiffin-food/tiffin/internal/broker/local"
 	"github.com/tiffin-food/tiffin/internal/broker/rabbitmq"
+	"github.com/tiffin-food/tiffin/internal/durable"
+	"github.com/tiffin-food/tiffin/internal/durable/memory"
 	orderapi "github.com/tiffin-food/tiffin/internal/order/api"
 	"github.com/tiffin-food/tiffin/internal/wire"
 )
@@ -21,8 +24,9 @@ type messenger interface {
 }
 
 // openBroker makes the broker that the configuration names. RabbitMQ is connected to in the background: orders are
-// taken without it.
-func (s *System) openBroker(ctx context.Context) (err error) {
+// taken without it. The local one keeps its dead letters beside the orders; whoever serves no orders has no queue either,
+// and opens no database for it.
+func (s *System) openBroker(ctx context.Context, names []string) (err error) {
 	if !s.cfg.local() {
 		s.rabbit, err = rabbitmq.Open(rabbitmq.Options{
 			URL: s.cfg.Broker, Classic: s.cfg.ClassicQueues, Log: s.log, Now: s.Clock.Now, Name: "tiffin " + s.owner,
@@ -30,9 +34,11 @@ func (s *System) openBroker(ctx context.Context) (err error) {
 		s.broker = &patient{Broker: s.rabbit}
 		return err
 	}
-	dead, err := s.store(ctx, wire.OrderService, DeadLetters)
-	if err != nil {
-		return err
+	var dead durable.Store = memory.New(durable.Features{})
+	if slices.Contains(names, wire.OrderService) {
+		if dead, err = s.store(ctx, wire.OrderService, DeadLetters); err != nil {
+			return err
+		}
 	}
 	s.broker = local.New(local.NewBox(dead, s.ids.New, s.Clock.Now))
 	return nil

@@ -41,7 +41,7 @@ func (c ServeConfig) Check() error {
 			names = append(names, u)
 		}
 	}
-	errs := []error{c.Config.Check(), CheckServices(names), c.CheckApart(names), c.CheckSecrets(c.Units)}
+	errs := []error{c.Config.Check(), CheckServices(names), c.CheckApart(names), c.CheckSecrets(c.Units), c.CheckKeys(c.Units)}
 	if c.Port < 0 || c.Port > 65535 {
 		errs = append(errs, fmt.Errorf("port: %d is not valid; expected 1 to 65535", c.Port))
 	}
@@ -100,6 +100,7 @@ func Serve(ctx context.Context, cfg ServeConfig) (err error) {
 		err = errors.Join(append(errs, err)...)
 	}()
 	cfg.Partners = slices.Contains(cfg.Units, Partners)
+	cfg.strangers = !slices.ContainsFunc(cfg.Units, func(u string) bool { return u != Partners })
 	var names []string
 	for _, u := range cfg.Units {
 		if u != Gateway && u != Partners {
@@ -119,6 +120,7 @@ func Serve(ctx context.Context, cfg ServeConfig) (err error) {
 		defer cancel()
 		err = errors.Join(err, sys.Stop(stop))
 	}()
+	sys.hearKeys(failed)
 	for _, u := range units {
 		u.door.open(sys.handler(u.name))
 	}

@@ -55,12 +55,16 @@ func (s *System) wire(ctx context.Context, names []string) error {
 		if err != nil {
 			return fmt.Errorf("service %s: %w", name, err)
 		}
-		a := httpapi.New(httpapi.Options{
+		opt := httpapi.Options{
 			Name: titles[name].name, Title: "Tiffin " + titles[name].name, Version: s.cfg.Version,
 			Description: titles[name].about, Log: s.log.With("service", name), Checks: s.checks(name),
 			Authenticate: s.authenticator(name, s.inner()),
 			Tracer:       s.tel.Tracer(name), Meter: s.meter(name),
-		})
+		}
+		if len(names) < len(Services) { // who asks is in another process
+			opt.Pressure = s.press()
+		}
+		a := httpapi.New(opt)
 		s.metrics(a, auth.Everyone)
 		svc.Routes(a)
 		s.apis[name] = a

@@ -72,6 +72,9 @@ func about(kind string, r durable.Record, e durable.Event) (orderID, event strin
 func (s *System) shellOf(service string) durable.Options {
 	opt := s.shell()
 	opt.Tracer = s.tel.Records(service)
+	if s.pressure != nil {
+		opt.Load = s.pressure
+	}
 	if m := s.tel.Metrics; m != nil {
 		opt.Meters = m.Runner
 	}
@@ -154,5 +157,8 @@ func (s *System) metrics(a *httpapi.API, access auth.Access) {
 		}
 		return all
 	})
+	if s.pressure != nil {
+		m.Pressure(s.pressure.Value)
+	}
 	a.Metrics(access, m.Handler())
 }

@@ -40,6 +40,8 @@ type Result struct {
 	PostP50    float64 `json:"post_p50_ms"`    // from the moment the order should have been sent
 	PostP99    float64 `json:"post_p99_ms"`
 	PostMax    float64 `json:"post_max_ms"`
+	RefusedP50 float64 `json:"refused_p50_ms"` // as PostP50, of what was answered otherwise
+	RefusedP99 float64 `json:"refused_p99_ms"`
 	CPUPer     float64 `json:"cpu_ms_per_order"` // of the whole process, load generator and partners included
 	Allocs     float64 `json:"allocs_per_order"`
 	AllocBytes float64 `json:"alloc_bytes_per_order"`
@@ -90,7 +92,7 @@ func Run(ctx context.Context, opt Options) (Result, error) {
 		return Result{}, err
 	}
 	api = api.As(opt.Token)
-	l := &load{Options: opt, api: api, latency: hdrhistogram.New(1, int64(time.Minute/time.Microsecond), 3)}
+	l := &load{Options: opt, api: api, latency: histogram(), refusal: histogram()}
 	before := opt.Settled()
 	if err := l.phase(ctx, opt.Warmup, false); err != nil {
 		return Result{}, err
@@ -136,7 +138,13 @@ type load struct {
 
 	mu      sync.Mutex
 	latency *hdrhistogram.Histogram // microseconds
+	refusal *hdrhistogram.Histogram
 	first   error
+}
+
+// histogram counts microseconds up to a minute.
+func histogram() *hdrhistogram.Histogram {
+	return hdrhistogram.New(1, int64(time.Minute/time.Microsecond), 3)
 }
 
 // phase sends orders at the rate for a while. An order is sent when its time has come, however the ones before it
@@ -194,6 +202,7 @@ func (l *load) post(ctx context.Context, at time.Time, measured bool) {
 	}
 	if err != nil {
 		l.refused.Add(1)
+		_ = l.refusal.RecordValue(max(1, took.Microseconds()))
 		return
 	}
 	l.placed.Add(1)
@@ -207,6 +216,7 @@ func (l *load) result() Result {
 	r := Result{
 		Rate: l.Rate, Placed: l.placed.Load(), Refused: l.refused.Load(), Total: l.total.Load(),
 		PostP50: ms(l.latency.ValueAtQuantile(50)), PostP99: ms(l.latency.ValueAtQuantile(99)), PostMax: ms(l.latency.Max()),
+		RefusedP50: ms(l.refusal.ValueAtQuantile(50)), RefusedP99: ms(l.refusal.ValueAtQuantile(99)),
 	}
 	if l.first != nil {
 		r.FirstError = l.first.Error()

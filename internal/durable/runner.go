@@ -34,9 +34,16 @@ type Options struct {
 	Poll     time.Duration // how often a shared store is asked for work that others left, by the clock; 1 s
 	Hot      int           // records kept in memory; 5,000
 	Sends    int           // effects carried out at once; 256
+	Load     Load          // is told of the events under way; nil: nobody is
 	Tracer   Tracer        // nil: nobody follows
 	// Meters gives each kind of record what counts for it; nil: nobody counts.
 	Meters func(kind string) Meter
+}
+
+// Load is told when an event has come, and when it is on disk and answered or was given up.
+type Load interface {
+	Begin()
+	End()
 }
 
 // Runner executes the bookkeeping of all records of one kind: it loads, saves, sends and answers for real.
@@ -232,6 +239,10 @@ func (r *Runner[S]) Unpark(ctx context.Context, id, name string) error {
 }
 
 func (r *Runner[S]) bring(ctx context.Context, id string, deliver func(*Cell[S], uint64)) (Applied[S], error) {
+	if r.opt.Load != nil {
+		r.opt.Load.Begin()
+		defer r.opt.Load.End()
+	}
 	s, err := r.seat(id)
 	if err != nil {
 		return Applied[S]{}, err

@@ -4,12 +4,13 @@
 // A request passes, in this order:
 //
 //  1. [Options.Origins]: which pages of other sites may read the answer, a refusal included
-//  2. the compression of the answer, zstd or gzip: none of event streams, and none below /v1/auth/
-//  3. its id, the limit of its body, recovery from panics, who makes it (httpapi, [Options.Authenticate])
-//  4. the protection from pages of other sites that would change something
-//  5. the route: unknown 404, wrong method 405, not for this caller 401 or 403
-//  6. [Options.Limit], around all that does work; [RouteOf] tells it which route. [Limits] is one
-//  7. the forwarder, which tells the service who the caller is and passes no credential on
+//  2. too much to do: lists are turned away, then new orders, and nothing else (shed.go)
+//  3. the compression of the answer, zstd or gzip: none of event streams, and none below /v1/auth/
+//  4. its id, the limit of its body, recovery from panics, who makes it (httpapi, [Options.Authenticate])
+//  5. the protection from pages of other sites that would change something
+//  6. the route: unknown 404, wrong method 405, not for this caller 401 or 403
+//  7. [Options.Limit], around all that does work; [RouteOf] tells it which route. [Limits] is one
+//  8. the forwarder, which tells the service who the caller is and passes no credential on
 //
 // Every answer has the headers of header.go. Beside what it forwards the gateway answers a first screen's questions in
 // one ([Dashboard]), and lists the instances that it knows.

@@ -62,6 +62,7 @@ func (g *Gateway) forward(route Route) http.Handler {
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) { g.fail(w, r, route, err) },
 		ModifyResponse: func(res *http.Response) error {
 			res.Header.Del(httpapi.RequestIDHeader) // it is there already
+			g.hear(res)
 			res.Header.Del("Server")
 			res.Header.Del("X-Powered-By")
 			return nil

@@ -43,15 +43,27 @@ type Options struct {
 	Tracer      trace.Tracer  // nil: nothing is traced
 	Meter       httpapi.Meter // nil: nothing is counted
 
-	// DemoCustomer is the customer that the landing page's example orders for.
-	DemoCustomer string
+	// Pressure is the share of new work to turn away now, 0 to 1, and Hear is told what services say of theirs; see
+	// package pressure. nil: nothing is turned away.
+	Pressure func() float64
+	Hear     func(float64)
+
+	// Demo is the customer that the landing page's example orders for; zero: whoever reads it puts in his own.
+	Demo Demo
 }
+
+// Demo is a customer whose password everybody may know.
+type Demo struct{ ID, Email, Password string }
+
+// Public says whether there is one.
+func (d Demo) Public() bool { return d.ID != "" }
 
 // Gateway is the public door. It is an http.Handler, safe for concurrent use.
 type Gateway struct {
 	*httpapi.API
-	opt   Options
-	outer http.Handler // the API with what is around it
+	opt     Options
+	outer   http.Handler // the API with what is around it
+	shedder *shedder
 }
 
 // New makes a gateway. It is not ready until SetReady.
@@ -62,7 +74,7 @@ func New(opt Options) *Gateway {
 	if opt.Timeout == 0 {
 		opt.Timeout = 30 * time.Second
 	}
-	g := &Gateway{opt: opt}
+	g := &Gateway{opt: opt, shedder: newShedder(opt.Pressure, public)}
 	settings := httpapi.Options{
 		Name: "Gateway", Title: "Tiffin gateway", Version: opt.Version, Log: opt.Log, MaxBody: opt.MaxBody,
 		Description: "What the public door answers itself. What it forwards is in the services' own documents, behind their names: " +
@@ -77,7 +89,7 @@ func New(opt Options) *Gateway {
 		})
 	}
 	g.API = httpapi.New(settings)
-	g.outer = compress(g.API)
+	g.outer = g.shedder.before(compress(g.API))
 	if share := opt.Origins.share(); share != nil {
 		g.outer = share(g.outer)
 	}

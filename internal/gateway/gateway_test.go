@@ -242,7 +242,7 @@ func TestNoIdentityFromOutside(t *testing.T) {
 }
 
 func TestLanding(t *testing.T) {
-	server := town(t, gateway.Options{DemoCustomer: "0190a000-0000-7000-8000-00000000c001"}, nil)
+	server := town(t, gateway.Options{Demo: gateway.Demo{ID: "0190a000-0000-7000-8000-00000000c001", Email: "ada@example.com", Password: "public"}}, nil)
 	res, body := ask(t, server, "GET", "/", "")
 	if res.StatusCode != http.StatusOK || !strings.Contains(body, "0190a000-0000-7000-8000-00000000c001") || !strings.Contains(body, server.URL) {
 		t.Errorf("%d without the customer or the address", res.StatusCode)

@@ -30,10 +30,14 @@ func (g *Gateway) landing(w http.ResponseWriter, r *http.Request) {
 	data := struct {
 		Version  string
 		Base     string
-		Customer string
+		Demo     Demo
+		Known    bool
 		Services []line
 		Routes   []Route
-	}{Version: g.opt.Version, Customer: g.opt.DemoCustomer, Routes: slices.Concat(public, answered)}
+	}{Version: g.opt.Version, Demo: g.opt.Demo, Routes: slices.Concat(public, answered)}
+	if data.Known = data.Demo.Public(); !data.Known {
+		data.Demo = Demo{ID: "CUSTOMER_ID", Email: "YOU@EXAMPLE.ORG", Password: "PASSWORD"}
+	}
 	host, scheme := r.Host, "http"
 	if !saneHost.MatchString(host) {
 		host = "localhost:8080"

@@ -42,6 +42,7 @@ type Route struct {
 	Pattern string // the ServeMux's: method and path
 	Service string
 	For     auth.Access
+	Turn    Turn   // when it is turned away under too much work
 	cookies bool   // the service sees the browser's cookies
 	strip   string // prefix that the service does not know
 }
@@ -50,8 +51,8 @@ type Route struct {
 // services (POST /v1/payments, /v1/payments/reimburse, /v1/deliveries, /v1/kitchen), a customer's billing and
 // address.
 var public = []Route{
-	{Pattern: "POST /v1/orders", Service: "order", For: customers},
-	{Pattern: "GET /v1/orders", Service: "order", For: customers},
+	{Pattern: "POST /v1/orders", Service: "order", For: customers, Turn: NewOrders},
+	{Pattern: "GET /v1/orders", Service: "order", For: customers, Turn: Lists},
 	{Pattern: "GET /v1/orders/{id}", Service: "order", For: customers},
 	{Pattern: "GET /v1/orders/{id}/events", Service: "order", For: customers},
 	{Pattern: "POST /v1/orders/{id}/cancel", Service: "order", For: customers},
@@ -68,19 +69,19 @@ var public = []Route{
 	{Pattern: "GET /v1/me", Service: "identity", For: signedIn},
 	{Pattern: "PUT /v1/me/password", Service: "identity", For: signedIn},
 	{Pattern: "POST /v1/me/customer", Service: "identity", For: signedIn},
-	{Pattern: "GET /v1/accounts", Service: "identity", For: operators},
+	{Pattern: "GET /v1/accounts", Service: "identity", For: operators, Turn: Lists},
 	{Pattern: "POST /v1/accounts", Service: "identity", For: operators},
 	{Pattern: "GET /v1/accounts/{id}", Service: "identity", For: operators},
 	{Pattern: "PATCH /v1/accounts/{id}", Service: "identity", For: operators},
-	{Pattern: "GET /v1/keys", Service: "identity", For: operators},
+	{Pattern: "GET /v1/keys", Service: "identity", For: operators, Turn: Lists},
 	{Pattern: "POST /v1/keys", Service: "identity", For: operators},
 	{Pattern: "DELETE /v1/keys/{id}", Service: "identity", For: operators},
 
 	{Pattern: "POST /v1/customers", Service: "customer", For: operators},
-	{Pattern: "GET /v1/customers", Service: "customer", For: operators},
+	{Pattern: "GET /v1/customers", Service: "customer", For: operators, Turn: Lists},
 	{Pattern: "GET /v1/customers/{id}", Service: "customer", For: customers},
 
-	{Pattern: "GET /v1/restaurants", Service: "kitchen", For: everyone},
+	{Pattern: "GET /v1/restaurants", Service: "kitchen", For: everyone, Turn: Lists},
 	{Pattern: "GET /v1/restaurants/{id}/menu", Service: "kitchen", For: everyone},
 
 	{Pattern: "GET /v1/orders/{id}/story", Service: "order", For: operators},
@@ -89,23 +90,23 @@ var public = []Route{
 	{Pattern: "POST /v1/queues/{queue}/messages", Service: "order", For: operators},
 	{Pattern: "GET /v1/events", Service: "order", For: operators},
 	{Pattern: "GET /v1/backlog", Service: "order", For: operators},
-	{Pattern: "GET /v1/dead-letters", Service: "order", For: operators},
+	{Pattern: "GET /v1/dead-letters", Service: "order", For: operators, Turn: Lists},
 	{Pattern: "POST /v1/dead-letters/{id}/requeue", Service: "order", For: operators},
 	{Pattern: "GET /v1/payments/{id}", Service: "payment", For: operators},
 	{Pattern: "POST /v1/payments/{id}/retry/{name}", Service: "payment", For: operators},
-	{Pattern: "GET /v1/deliveries", Service: "delivery", For: couriers},
+	{Pattern: "GET /v1/deliveries", Service: "delivery", For: couriers, Turn: Lists},
 	{Pattern: "GET /v1/deliveries/{id}", Service: "delivery", For: couriers},
 	{Pattern: "POST /v1/deliveries/{id}/retry/{name}", Service: "delivery", For: operators},
-	{Pattern: "GET /v1/kitchen", Service: "kitchen", For: kitchens},
+	{Pattern: "GET /v1/kitchen", Service: "kitchen", For: kitchens, Turn: Lists},
 	{Pattern: "GET /v1/kitchen/{id}", Service: "kitchen", For: kitchens},
 	{Pattern: "POST /v1/kitchen/{id}/retry/{name}", Service: "kitchen", For: operators},
 	{Pattern: "PUT /v1/restaurants/{id}", Service: "kitchen", For: kitchens},
 
-	{Pattern: "GET /v1/payments/quarantine", Service: "payment", For: operators},
+	{Pattern: "GET /v1/payments/quarantine", Service: "payment", For: operators, Turn: Lists},
 	{Pattern: "POST /v1/payments/quarantine/dismiss/{id}", Service: "payment", For: operators},
-	{Pattern: "GET /v1/deliveries/quarantine", Service: "delivery", For: operators},
+	{Pattern: "GET /v1/deliveries/quarantine", Service: "delivery", For: operators, Turn: Lists},
 	{Pattern: "POST /v1/deliveries/quarantine/dismiss/{id}", Service: "delivery", For: operators},
-	{Pattern: "GET /v1/kitchen/quarantine", Service: "kitchen", For: operators},
+	{Pattern: "GET /v1/kitchen/quarantine", Service: "kitchen", For: operators, Turn: Lists},
 	{Pattern: "POST /v1/kitchen/quarantine/dismiss/{id}", Service: "kitchen", For: operators},
 
 	{Pattern: "POST /v1/payments/callback", Service: "payment", For: partners},

@@ -24,15 +24,16 @@ const tokens = "internal/identity/token"
 
 // layers say what of ours the packages below the services may import.
 var layers = map[string][]string{
-	"internal/wire":    {},
-	"internal/planted": {},
-	"internal/clock":   {},
-	"internal/broker":  {},
-	"internal/cache":   {},
-	"internal/id":      {},
-	"internal/auth":    {},
-	"internal/crew":    {},
-	"internal/redact":  {},
+	"internal/wire":     {},
+	"internal/planted":  {},
+	"internal/clock":    {},
+	"internal/broker":   {},
+	"internal/cache":    {},
+	"internal/id":       {},
+	"internal/auth":     {},
+	"internal/pressure": {},
+	"internal/crew":     {},
+	"internal/redact":   {},
 
 	"internal/auth/keyring": {"internal/auth", "internal/httpapi"},
 	tokens:                  {"internal/auth", "internal/httpapi"},

@@ -36,6 +36,8 @@ type Options struct {
 	// Authenticate finds out who makes a request; nil: everybody is nobody, and only what is for everyone answers.
 	Authenticate auth.Authenticator
 	CertExpires  func() time.Time // of the certificate the service is served with; nil: it has none
+	// Pressure is told with every answer where it is not 0, in PressureHeader; nil: none is.
+	Pressure func() float64
 	// Middleware wraps the routes, the first outermost. It runs inside the request's id, the body limit and the
 	// recovery from panics, and outside of routing: the request's Pattern is not known yet.
 	Middleware []func(http.Handler) http.Handler

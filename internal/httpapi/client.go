@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -51,6 +52,8 @@ type ClientOptions struct {
 	// Failures is how many in a row open an instance's circuit breaker; 5. Negative: no breakers, as under a
 	// virtual clock, where time for retries flies while a breaker counts real seconds.
 	Failures int
+	// Pressure is told what share of new work an instance wants less of, as its answers say; nil: nobody is.
+	Pressure func(float64)
 	OpenFor  time.Duration // how long a breaker stays open before one call tries again, real time; 5 s
 }
 
@@ -227,6 +230,7 @@ func (c *Client) send(ctx context.Context, call Call, method string, u *url.URL)
 	}
 	defer res.Body.Close() //nolint:errcheck // read to its end or given up
 	r = Result{Status: res.StatusCode, Header: res.Header}
+	c.hear(res.Header)
 	if after := res.Header["Retry-After"]; len(after) > 0 {
 		r.RetryAfter = parseRetryAfter(after[0], time.Now())
 	}
@@ -234,6 +238,18 @@ func (c *Client) send(ctx context.Context, call Call, method string, u *url.URL)
 		return Result{}, fmt.Errorf("status %d, then: %w", r.Status, err)
 	}
 	return r, nil
+}
+
+// hear passes on how much pressure an answer tells of.
+func (c *Client) hear(h http.Header) {
+	if c.opt.Pressure == nil {
+		return
+	}
+	if told := h[PressureHeader]; len(told) > 0 {
+		if p, err := strconv.ParseFloat(told[0], 64); err == nil {
+			c.opt.Pressure(p)
+		}
+	}
 }
 
 var (

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -22,6 +23,10 @@ import (
 
 // RequestIDHeader carries a request's id, in both directions.
 const RequestIDHeader = "X-Request-Id"
+
+// PressureHeader says, between our own processes, what share of new work the one that answers wants less of: 0 to 1.
+// See package pressure.
+const PressureHeader = "Tiffin-Pressure"
 
 // exchange is one request and its answer: the response writer and the request's body as handlers see them.
 type exchange struct {
@@ -58,12 +63,25 @@ func RequestID(ctx context.Context) string {
 	return ""
 }
 
+// NameRequest gives a request its id, its own where that is fit for a log, and tells it in the answer. An API does
+// that by itself.
+func NameRequest(w http.ResponseWriter, r *http.Request) string {
+	id := r.Header.Get(RequestIDHeader)
+	if !saneID(id) {
+		id = newID()
+	}
+	w.Header()[RequestIDHeader] = []string{id}
+	return id
+}
+
 func (a *API) serve(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{ResponseWriter: w, api: a, left: a.opt.MaxBody}
-	if x.id = r.Header.Get(RequestIDHeader); !saneID(x.id) {
-		x.id = newID()
+	x.id = NameRequest(w, r)
+	if a.opt.Pressure != nil {
+		if p := a.opt.Pressure(); p > 0 {
+			w.Header()[PressureHeader] = []string{strconv.FormatFloat(p, 'f', 3, 64)}
+		}
 	}
-	w.Header()[RequestIDHeader] = []string{x.id}
 	r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
 	x.req = r
 	if a.watched() {

@@ -137,8 +137,11 @@ func luhn(digits []byte) bool {
 	return sum%10 == 0
 }
 
-// fraction says whether the digits at i are decimals: those of a position, say.
-func fraction(s string, i int) bool { return i >= 2 && s[i-1] == '.' && digit(s[i-2]) }
+// fraction says whether the digits at i are decimals: those of a position, say. What is before the point may have been
+// taken out.
+func fraction(s string, i int) bool {
+	return i >= 2 && s[i-1] == '.' && (digit(s[i-2]) || strings.HasSuffix(s[:i-1], Blank))
+}
 
 func digit(c byte) bool { return '0' <= c && c <= '9' }
 

@@ -35,6 +35,7 @@ type Metrics struct {
 	breakers     *breakers
 	commits      *commits
 	certificates *certificates
+	door         *door
 }
 
 func counter(name, help string, labels ...string) *prometheus.CounterVec {
@@ -58,7 +59,7 @@ func newMetrics(version string) *Metrics {
 		parked:   counter("tiffin_parked_total", "Effects put aside for a person, since the process began.", "kind"),
 		unparked: counter("tiffin_unparked_total", "Effects that a person has taken up again, since the process began.", "kind"),
 		messages: counter("tiffin_messages_total", "Messages taken from a queue. Outcome: acked, requeued, or dead.", "queue", "outcome"),
-		backlogs: newBacklogs(), breakers: &breakers{}, commits: &commits{}, certificates: &certificates{},
+		backlogs: newBacklogs(), breakers: &breakers{}, commits: &commits{}, certificates: &certificates{}, door: &door{},
 	}
 	build := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "tiffin_build_info", Help: "1, with what runs.",
@@ -66,7 +67,7 @@ func newMetrics(version string) *Metrics {
 	}, func() float64 { return 1 })
 	m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), build,
 		m.orders.total, m.orders.stages, m.orders.clickToDoor, m.requests, m.took, m.inFlight, m.effects, m.retries,
-		m.parked, m.unparked, m.messages, m.backlogs, m.breakers, m.commits, m.certificates)
+		m.parked, m.unparked, m.messages, m.backlogs, m.breakers, m.commits, m.certificates, m.door)
 	return m
 }
 

@@ -67,10 +67,13 @@ func TestMetrics(t *testing.T) {
 	m.Database("tiffin.db", func() Commits {
 		return Commits{Writes: 10, Commits: 4, Spent: time.Second, BySize: map[float64]uint64{1: 3, 3: 4}, ByTook: map[float64]uint64{.0001: 4}}
 	})
+	m.Door(func() (int64, int64) { return 4, 2 })
+	m.Pressure(func() float64 { return 0.25 })
 	m.Certificate("gateway", func() time.Time { return noon })
 	m.Certificate("order", func() time.Time { return time.Time{} })
 	text := scrape(t, m)
 	for _, want := range []string{
+		`tiffin_shed_total{turn="lists"} 4`, `tiffin_shed_total{turn="orders"} 2`, `tiffin_pressure 0.25`,
 		`tiffin_orders_total{status="delivered"} 1`, `tiffin_orders_total{status="orderCancelled"} 0`,
 		`tiffin_order_stage_seconds_sum{from="created",to="paymentPaid"} 10`, `tiffin_order_click_to_door_seconds_sum 1500`,
 		`tiffin_http_in_flight{service="order"} 1`,

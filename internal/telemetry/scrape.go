@@ -202,3 +202,47 @@ func (s *certificates) Collect(c chan<- prometheus.Metric) {
 		}
 	}
 }
+
+// door is how much is turned away, and how much should be.
+type door struct {
+	mu       sync.Mutex
+	shed     func() (lists, orders int64)
+	pressure func() float64
+}
+
+var (
+	shedDesc     = prometheus.NewDesc("tiffin_shed_total", "Requests turned away because there was too much to do.", []string{"turn"}, nil)
+	pressureDesc = prometheus.NewDesc("tiffin_pressure", "The share of new work that should be turned away now, as the process feels and hears it.", nil, nil)
+)
+
+// Door has a scrape ask the gateway how many requests it has turned away; nil: there is none here.
+func (m *Metrics) Door(shed func() (lists, orders int64)) {
+	m.door.mu.Lock()
+	defer m.door.mu.Unlock()
+	m.door.shed = shed
+}
+
+// Pressure has a scrape ask how much new work should be turned away.
+func (m *Metrics) Pressure(now func() float64) {
+	m.door.mu.Lock()
+	defer m.door.mu.Unlock()
+	m.door.pressure = now
+}
+
+// Describe is prometheus.Collector.
+func (d *door) Describe(c chan<- *prometheus.Desc) { c <- shedDesc; c <- pressureDesc }
+
+// Collect is prometheus.Collector.
+func (d *door) Collect(c chan<- prometheus.Metric) {
+	d.mu.Lock()
+	shed, pressure := d.shed, d.pressure
+	d.mu.Unlock()
+	if shed != nil {
+		lists, orders := shed()
+		c <- prometheus.MustNewConstMetric(shedDesc, prometheus.CounterValue, float64(lists), "lists")
+		c <- prometheus.MustNewConstMetric(shedDesc, prometheus.CounterValue, float64(orders), "orders")
+	}
+	if pressure != nil {
+		c <- prometheus.MustNewConstMetric(pressureDesc, prometheus.GaugeValue, pressure())
+	}
+}
