@@ -247,13 +247,14 @@ func (w *town) companies() {
 
 	var asked atomic.Int64
 	// From here on the companies are in the hands of somebody who answers every question with a card.
+	// A transaction is what a company calls it: that one is kept as it comes, see docs/security.md.
 	for i, said := range []struct {
 		status int
 		body   string
 	}{
 		{422, `{"detail":"card ` + canaryCard + ` declined, cvv ` + canaries[1] + `"}`},
 		{422, `{"detail":[{"loc":["body",` + canaryCard + `],"msg":"` + canaries[2] + `"}]}`},
-		{202, `{"caller_id":"` + canaryCard + `","transaction_id":"` + canaryCard + `","cvv":"` + canaryCVV + `","status":"paymentPaid"}`},
+		{202, `{"caller_id":"` + canaryCard + `","transaction_id":"t8","cvv":"` + canaryCVV + `","status":"paymentPaid"}`},
 		{202, canaryCard}, {202, `{"status":` + canaryCard + `}`}, {500, canaryCard}, {202, `{"transaction_id":"t9","status":"` + canaryCard + `"}`},
 		{202, `{"delivery_id":"` + canaryCard + `","courier":"` + canaryCard + `","statuses":["` + canaryCard + `","driverAvailable"],"cvv":"` + canaryCVV + `"}`},
 	} {

@@ -4,12 +4,8 @@ import (
 	"fmt"
 
 	"github.com/tiffin-food/tiffin/internal/durable"
-	"github.com/tiffin-food/tiffin/internal/redact"
 	"github.com/tiffin-food/tiffin/internal/wire"
 )
-
-// cardForTransaction: by a transaction a charge is given back, and it is kept and shown. A card's number is neither.
-const cardForTransaction = "the transaction looks like a card's number"
 
 // doubt is why a callback cannot be true, or nothing. What is only late, or comes again, can be.
 func (x *step) doubt(c wire.PaymentCallback) string {
@@ -26,8 +22,6 @@ func (x *step) doubt(c wire.PaymentCallback) string {
 		return fmt.Sprintf("the amount is %s, and %s was asked for", *c.Amount, x.Charge)
 	case moved && c.Currency != "" && c.Currency != wire.Euro:
 		return fmt.Sprintf("the currency is %.10s, and %s was asked for", c.Currency, wire.Euro)
-	case redact.Card(c.TransactionID):
-		return cardForTransaction
 	case x.anotherTransaction(c.TransactionID):
 		return "the transaction is not this order's"
 	}

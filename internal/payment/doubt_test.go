@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tiffin-food/tiffin/internal/durable"
 	"github.com/tiffin-food/tiffin/internal/payment"
@@ -105,5 +106,20 @@ func TestCheck(t *testing.T) {
 	}
 	if err := newLife(charging[:1]...).apply(check); !errors.Is(err, durable.ErrIgnored) {
 		t.Errorf("billing: %v", err)
+	}
+}
+
+// TestTransactionOfDigits: a company may name its transactions by numbers that could be a card's.
+func TestTransactionOfDigits(t *testing.T) {
+	const transaction = "txn-4000056655665556"
+	charging := payment.State{OrderID: orderID, Phase: payment.Charging, Charge: 1295}
+	for _, e := range []durable.Event{
+		said(wire.PaymentCallback{Status: wire.PaymentPaid, TransactionID: transaction}),
+		event("askCard"+durable.Done, wire.BillingState{CallerID: orderID, TransactionID: transaction, Status: wire.PaymentPaid}),
+	} {
+		got, _, err := payment.Machine{Silence: time.Minute}.Step(charging, e)
+		if err != nil || got.Phase != payment.Paid || got.Trans != transaction {
+			t.Errorf("%s: %+v, %v", e.Type, got, err)
+		}
 	}
 }
