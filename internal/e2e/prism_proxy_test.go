@@ -16,7 +16,7 @@ import (
 const nobody = "0190a000-0000-7000-8000-0000000abcde"
 
 // irrefusable are the routes that take neither parameters nor a body, or whatever comes: there is no bad request for them.
-var irrefusable = []string{"GET /health", "GET /v1/queues", "GET /v1/events"}
+var irrefusable = []string{"GET /health", "GET /v1/queues", "GET /v1/backlog", "GET /v1/events"}
 
 // TestPrismProxies: every route that a document of ours has is answered as the document says, whether the request is
 // good, is refused though the document allows it, or is malformed; and what the service finds malformed the document
@@ -69,7 +69,7 @@ func TestPrismProxies(t *testing.T) {
 
 	order.close() // a stream that follows for ever ends with the server, and Prism passes it on whole
 	order.check(ask{op: "GET /v1/events"}, <-tail, 200, fine)
-	for _, name := range app.Services {
+	for _, name := range contracted {
 		gates[name].complete()
 	}
 }
@@ -119,6 +119,7 @@ func (g *gate) orders(done, open, waits wire.Order) {
 func (g *gate) queues() {
 	const send, letters = "POST /v1/queues/{name}/messages", "/v1/dead-letters"
 	g.good(200, ask{op: "GET /v1/queues"})
+	g.good(200, ask{op: "GET /v1/backlog"})
 	g.good(202, ask{op: send, name: wire.OrderQueue, body: map[string]any{"status": "burnt"}})
 	g.refused(404, ask{op: send, name: "NobodyService", body: map[string]any{}})
 	g.bad(422, ask{op: send, name: strings.Repeat("q", 101), body: map[string]any{}})
