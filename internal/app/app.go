@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/tiffin-food/tiffin/internal/auth"
-	"github.com/tiffin-food/tiffin/internal/auth/keyring"
 	"github.com/tiffin-food/tiffin/internal/broker/rabbitmq"
 	"github.com/tiffin-food/tiffin/internal/cache"
 	"github.com/tiffin-food/tiffin/internal/cache/redis"
@@ -24,6 +23,7 @@ import (
 	"github.com/tiffin-food/tiffin/internal/httpapi"
 	"github.com/tiffin-food/tiffin/internal/id"
 	identityapi "github.com/tiffin-food/tiffin/internal/identity/api"
+	"github.com/tiffin-food/tiffin/internal/keyring"
 	"github.com/tiffin-food/tiffin/internal/order"
 	"github.com/tiffin-food/tiffin/internal/pressure"
 	"github.com/tiffin-food/tiffin/internal/registry/consul"

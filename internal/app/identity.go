@@ -17,10 +17,10 @@ import (
 	"time"
 
 	"github.com/tiffin-food/tiffin/internal/auth"
-	"github.com/tiffin-food/tiffin/internal/auth/keyring"
 	"github.com/tiffin-food/tiffin/internal/durable"
 	identityapi "github.com/tiffin-food/tiffin/internal/identity/api"
 	"github.com/tiffin-food/tiffin/internal/identity/token"
+	"github.com/tiffin-food/tiffin/internal/keyring"
 	"github.com/tiffin-food/tiffin/internal/wire"
 )
 

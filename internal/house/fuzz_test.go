@@ -33,7 +33,7 @@ var decoders = map[string]string{
 // trusted are the packages that decode and need no fuzz target, and why.
 var trusted = map[string]string{
 	"cmd/tiffin":                     "its own arguments, by kong, and what the system answers",
-	"internal/auth/keyring":          "the identity service's list of keys",
+	"internal/keyring":               "the identity service's list of keys",
 	"internal/broker/local":          "letters as it has written them",
 	"internal/client":                "what the system answers",
 	"internal/durable":               "states as their machines have written them",

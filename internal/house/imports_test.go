@@ -35,8 +35,8 @@ var layers = map[string][]string{
 	"internal/crew":     {},
 	"internal/redact":   {},
 
-	"internal/auth/keyring": {"internal/auth", "internal/httpapi"},
-	tokens:                  {"internal/auth", "internal/httpapi"},
+	"internal/keyring": {"internal/auth", "internal/httpapi"},
+	tokens:             {"internal/auth", "internal/httpapi"},
 
 	"internal/limit":   {},
 	"internal/durable": {"internal/clock", "internal/crew", "internal/planted"},

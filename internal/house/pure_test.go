@@ -66,7 +66,7 @@ func TestPureCoresAreStill(t *testing.T) {
 // realTime are the packages that may read the machine's clock, and what for. Everybody else follows internal/clock.
 var realTime = map[string]string{
 	"internal/clock":            "it is the clock",
-	"internal/auth/keyring":     "how often keys are asked for, and how old they are",
+	"internal/keyring":          "how often keys are asked for, and how old they are",
 	"internal/broker/rabbitmq":  "connections: timeouts and backoff",
 	"internal/cache":            "how long a cache that is away is left alone",
 	"internal/registry/catalog": "how long what was found is remembered",

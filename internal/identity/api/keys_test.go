@@ -13,13 +13,13 @@ import (
 	"time"
 
 	"github.com/tiffin-food/tiffin/internal/auth"
-	"github.com/tiffin-food/tiffin/internal/auth/keyring"
 	"github.com/tiffin-food/tiffin/internal/clock"
 	"github.com/tiffin-food/tiffin/internal/durable"
 	"github.com/tiffin-food/tiffin/internal/durable/memory"
 	"github.com/tiffin-food/tiffin/internal/httpapi"
 	identityapi "github.com/tiffin-food/tiffin/internal/identity/api"
 	"github.com/tiffin-food/tiffin/internal/identity/token"
+	"github.com/tiffin-food/tiffin/internal/keyring"
 )
 
 func TestKeysOfPrograms(t *testing.T) {

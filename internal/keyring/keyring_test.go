@@ -15,8 +15,8 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/tiffin-food/tiffin/internal/auth"
-	"github.com/tiffin-food/tiffin/internal/auth/keyring"
 	"github.com/tiffin-food/tiffin/internal/httpapi"
+	"github.com/tiffin-food/tiffin/internal/keyring"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
