@@ -23,16 +23,16 @@ const maxPeek = 10_000
 // it reads, another process that reads sees fewer.
 func (b *Broker) Letters(ctx context.Context, before string, limit int) ([]broker.Letter, error) {
 	var letters []broker.Letter
-	err := b.peek(ctx, func(_ *amqp.Delivery, l broker.Letter) (bool, error) {
+	err := b.peek(ctx, func(_ *amqp.Delivery, l broker.Letter) (glance, error) {
 		if before != "" && l.ID >= before {
-			return true, nil
+			return onward, nil
 		}
 		at, _ := slices.BinarySearchFunc(letters, l, func(a, b broker.Letter) int { return cmp.Compare(b.ID, a.ID) })
 		if at < limit {
 			letters = slices.Insert(letters, at, l)
 			letters = letters[:min(len(letters), limit)] // no more bodies in memory than asked for
 		}
-		return true, nil
+		return onward, nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read the dead letters: %w", err)
@@ -43,17 +43,17 @@ func (b *Broker) Letters(ctx context.Context, before string, limit int) ([]broke
 // Requeue publishes a dead letter's message to its queue, as if it had never failed, and then takes the letter out.
 func (b *Broker) Requeue(ctx context.Context, id string) error {
 	found := false
-	err := b.peek(ctx, func(d *amqp.Delivery, l broker.Letter) (bool, error) {
+	err := b.peek(ctx, func(d *amqp.Delivery, l broker.Letter) (glance, error) {
 		if found = l.ID == id; !found {
-			return true, nil
+			return onward, nil
 		}
 		if l.Queue == "" {
-			return false, errors.New("nothing says which queue it is from")
+			return enough, errors.New("nothing says which queue it is from")
 		}
 		if err := b.send(newPublication(ctx, "", l.Queue, again(d, l.Message, nil))); err != nil {
-			return false, err
+			return enough, err
 		}
-		return false, d.Ack(false)
+		return taken, d.Ack(false)
 	})
 	if err == nil && !found {
 		err = broker.ErrNoLetter
@@ -64,9 +64,18 @@ func (b *Broker) Requeue(ctx context.Context, id string) error {
 	return nil
 }
 
-// peek shows the dead letters to visit, the oldest first, until it says false. What it has not acknowledged goes
-// back to where it was.
-func (b *Broker) peek(ctx context.Context, visit func(*amqp.Delivery, broker.Letter) (bool, error)) error {
+// glance is what follows when a dead letter was looked at.
+type glance int
+
+const (
+	onward glance = iota // the next one
+	enough               // no more
+	taken                // no more: this one was acknowledged
+)
+
+// peek shows the dead letters to visit, the oldest first, until it has seen enough. What was not taken goes back to
+// where it was, and is there again when peek returns.
+func (b *Broker) peek(ctx context.Context, visit func(*amqp.Delivery, broker.Letter) (glance, error)) error {
 	return b.call(ctx, func(ch *amqp.Channel) error {
 		select {
 		case b.desk <- struct{}{}:
@@ -75,9 +84,10 @@ func (b *Broker) peek(ctx context.Context, visit func(*amqp.Delivery, broker.Let
 			return ctx.Err()
 		}
 		var last uint64
+		held := 0
 		defer func() {
-			if last > 0 {
-				_ = ch.Nack(last, true, true) // an error says that the channel is closed: then they go back, too
+			if held > 0 && ch.Nack(last, true, true) == nil { // an error says that the channel is closed: then they go back, too
+				back(ctx, ch, held)
 			}
 		}()
 		twins := map[string]int{}
@@ -93,13 +103,43 @@ func (b *Broker) peek(ctx context.Context, visit func(*amqp.Delivery, broker.Let
 				return err
 			}
 			last = d.DeliveryTag
-			more, err := visit(&d, letter(&d, twins))
-			if err != nil || !more {
+			held++
+			then, err := visit(&d, letter(&d, twins))
+			if then == taken && err == nil {
+				held--
+			}
+			if err != nil || then != onward {
 				return err
 			}
 		}
 		return nil
 	})
+}
+
+// How long is waited until what was looked at lies in the queue again, real time: a quorum queue takes it back when its
+// members have agreed.
+const (
+	backWithin = time.Second
+	backLook   = 5 * time.Millisecond
+)
+
+// back waits until at least n dead letters can be read, for a while: whoever looks next sees them.
+func back(ctx context.Context, ch *amqp.Channel, n int) {
+	ctx, cancel := context.WithTimeout(ctx, backWithin)
+	defer cancel()
+	look := time.NewTicker(backLook)
+	defer look.Stop()
+	for {
+		q, err := ch.QueueDeclarePassive(Dead, false, false, false, false, nil)
+		if err != nil || q.Messages >= n {
+			return
+		}
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // letter reads a dead letter. One that the server has put there has no id; its id is drawn from the letter itself,
