@@ -8,12 +8,15 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"os/signal"
 	"syscall"
 
 	"github.com/alecthomas/kong"
 
+	"github.com/tiffin-food/tiffin/internal/app"
+	"github.com/tiffin-food/tiffin/internal/client"
 	"github.com/tiffin-food/tiffin/internal/console"
 	"github.com/tiffin-food/tiffin/internal/telemetry"
 )
@@ -101,6 +104,9 @@ func run(args []string, out, errOut io.Writer) int {
 		return 130
 	default:
 		_, _ = fmt.Fprintln(errOut, "tiffin:", err)
+		if refused, ok := errors.AsType[*client.Error](err); ok && refused.Status == http.StatusUnauthorized {
+			_, _ = fmt.Fprintf(errOut, "Show a key with --token or --token-file; `tiffin up` keeps its operator's in %s of its data folder.\n", app.OperatorKeyFile)
+		}
 		return 1
 	}
 }
