@@ -2,6 +2,7 @@ package gateway_test
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"testing"
 
 	"github.com/tiffin-food/tiffin/internal/auth"
@@ -67,5 +68,17 @@ func TestPressureIsOurs(t *testing.T) {
 	res, _ := ask(t, server, "GET", "/v1/orders/1", "")
 	if heard != 0.25 || res.Header.Get(httpapi.PressureHeader) != "" {
 		t.Errorf("heard %v, passed on %q", heard, res.Header.Get(httpapi.PressureHeader))
+	}
+}
+
+// BenchmarkRefusal is what turning an order away costs the gateway beyond net/http.
+func BenchmarkRefusal(b *testing.B) {
+	g := gateway.New(gateway.Options{Version: "bench", Transport: httpapi.NewLocal(nil), Pressure: func() float64 { return 1 }})
+	for b.Loop() {
+		res := httptest.NewRecorder()
+		g.ServeHTTP(res, httptest.NewRequest(http.MethodPost, "/v1/orders", http.NoBody))
+		if res.Code != http.StatusServiceUnavailable {
+			b.Fatal(res.Code)
+		}
 	}
 }
