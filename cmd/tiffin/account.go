@@ -9,7 +9,6 @@ import (
 	"os"
 	"strings"
 
-	"github.com/tiffin-food/tiffin/internal/client"
 	"github.com/tiffin-food/tiffin/internal/console"
 	identityapi "github.com/tiffin-food/tiffin/internal/identity/api"
 )
@@ -64,15 +63,8 @@ func (c *accountCreateCmd) Run(e *env) error {
 type accountListCmd struct{ remote }
 
 func (c *accountListCmd) Run(e *env) error {
-	api, err := c.client()
+	all, err := listed[identityapi.Account](e, c.remote, "/v1/accounts?limit=100")
 	if err != nil {
-		return err
-	}
-	all := []identityapi.Account{}
-	if err := client.Each(e.ctx, api, "/v1/accounts?limit=100", func(a identityapi.Account) bool {
-		all = append(all, a)
-		return true
-	}); err != nil {
 		return err
 	}
 	if c.JSON {

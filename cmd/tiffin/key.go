@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tiffin-food/tiffin/internal/client"
 	"github.com/tiffin-food/tiffin/internal/console"
 	identityapi "github.com/tiffin-food/tiffin/internal/identity/api"
 )
@@ -49,15 +48,8 @@ func (c *keyCreateCmd) Run(e *env) error {
 type keyListCmd struct{ remote }
 
 func (c *keyListCmd) Run(e *env) error {
-	api, err := c.client()
+	all, err := listed[identityapi.APIKey](e, c.remote, "/v1/keys?limit=100")
 	if err != nil {
-		return err
-	}
-	all := []identityapi.APIKey{}
-	if err := client.Each(e.ctx, api, "/v1/keys?limit=100", func(k identityapi.APIKey) bool {
-		all = append(all, k)
-		return true
-	}); err != nil {
 		return err
 	}
 	if c.JSON {

@@ -30,6 +30,20 @@ func (r remote) client() (*client.Client, error) {
 	return c.As(text), err
 }
 
+// listed is a whole paged list.
+func listed[T any](e *env, r remote, path string) ([]T, error) {
+	api, err := r.client()
+	if err != nil {
+		return nil, err
+	}
+	all := []T{}
+	err = client.Each(e.ctx, api, path, func(v T) bool {
+		all = append(all, v)
+		return true
+	})
+	return all, err
+}
+
 // credential are the flags that say who asks.
 type credential struct {
 	Token     string `help:"An API key or an access token to show the gateway; or have it in a file, as TIFFIN_TOKEN_FILE."`
