@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -320,10 +321,9 @@ func TestCallerGivesUp(t *testing.T) {
 // TestStoreFails: the sender is told and nothing is applied; an effect's outcome waits and is not lost.
 func TestStoreFails(t *testing.T) {
 	inBubble(t, exclusive, func(t *testing.T, h *house) {
-		failures := 0
+		var saves atomic.Int32 // the event's first, then of its effect's outcome three, fail
 		h.store = &doors{memory.New(exclusive), func(durable.Record) error {
-			if failures > 0 {
-				failures--
+			if n := saves.Add(1); n == 1 || n >= 3 && n <= 5 {
 				return errDisk
 			}
 			return nil
@@ -331,7 +331,6 @@ func TestStoreFails(t *testing.T) {
 		x := &others{}
 		r, stop := h.open("us", x)
 		h.create(r, "r", "")
-		failures = 1
 		if a, err := r.Apply(t.Context(), "r", note("e2", "")); !errors.Is(err, errDisk) {
 			t.Errorf("Apply: %v, %v", a, err)
 		}
@@ -341,12 +340,14 @@ func TestStoreFails(t *testing.T) {
 		if _, err := r.Apply(t.Context(), "r", note("e2", "a")); err != nil {
 			t.Error(err)
 		}
-		failures = 3
 		if log := h.log(r, "r", 3); log[2] != "a.done" {
 			t.Errorf("log %v", log)
 		}
 		if tried := x.tried(); len(tried) != 1 || tried["r/a/1"] != 1 {
 			t.Errorf("the outcome was lost and the effect sent again: %v", tried)
+		}
+		if n := saves.Load(); n != 6 {
+			t.Errorf("%d saves, want 6", n)
 		}
 		stop()
 	})
