@@ -19,8 +19,11 @@ func Canonical(body []byte, size int) string {
 // Body is a body that is to go on as it came: byte for byte, where there is nothing to take out of it, and else as
 // Canonical makes it, of any length.
 func Body(body []byte) []byte {
-	clean, found, ok := tree(body)
 	text := string(body)
+	if plain(text) {
+		return body
+	}
+	clean, found, ok := tree(body)
 	switch {
 	case ok && !found && !Card(text):
 		return body
@@ -31,6 +34,26 @@ func Body(body []byte) []byte {
 		return []byte(n)
 	}
 	return body
+}
+
+// plain says that nothing is to be taken out of a body, whether it is JSON or not, without decoding it: without a
+// backslash each string of JSON stands between two quotes as it is. What is not plain may have nothing in it all the
+// same.
+func plain(text string) bool {
+	if strings.IndexByte(text, '\\') >= 0 || Card(text) {
+		return false
+	}
+	for {
+		_, rest, found := strings.Cut(text, `"`)
+		if !found {
+			return true
+		}
+		name, after, _ := strings.Cut(rest, `"`)
+		text = strings.TrimLeft(after, " \t\r\n")
+		if strings.HasPrefix(text, ":") && Field(name) {
+			return false
+		}
+	}
 }
 
 // tree is a body of JSON without what must not be kept; found says whether there was any.

@@ -41,7 +41,11 @@ type DB struct {
 }
 
 // Open opens or creates the file for reading and writing; *InUseError when somebody else has it.
-func Open(ctx context.Context, path string) (*DB, error) {
+func Open(ctx context.Context, path string) (*DB, error) { return OpenPaced(ctx, path, 0) }
+
+// OpenPaced is Open for whom nobody waits: while there is much to write, commits begin at least pace apart, so that
+// more writes share one. The first write after a rest waits for nothing.
+func OpenPaced(ctx context.Context, path string, pace time.Duration) (*DB, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
@@ -57,7 +61,7 @@ func Open(ctx context.Context, path string) (*DB, error) {
 	if err := db.openReaders(); err != nil {
 		return nil, errors.Join(err, w.close(), owner.close())
 	}
-	db.writer = startWriter(w, last)
+	db.writer = startWriter(w, last, pace)
 	return db, nil
 }
 

@@ -61,6 +61,7 @@ func newWrite(run func(*conn) error) *write { return &write{run: run, done: make
 // writer is the one goroutine that writes, and the queue before it.
 type writer struct {
 	conn    *conn
+	least   time.Duration // between commits while there is work
 	stopped chan struct{}
 
 	mu     sync.Mutex
@@ -72,8 +73,8 @@ type writer struct {
 	last int64 // the high-water mark of time on disk; the goroutine's own
 }
 
-func startWriter(c *conn, last int64) *writer {
-	w := &writer{conn: c, last: last, stopped: make(chan struct{}), wakeup: make(chan struct{}, 1)}
+func startWriter(c *conn, last int64, least time.Duration) *writer {
+	w := &writer{conn: c, least: least, last: last, stopped: make(chan struct{}), wakeup: make(chan struct{}, 1)}
 	go w.work()
 	return w
 }
@@ -152,7 +153,7 @@ func (w *writer) work() {
 		w.mu.Unlock()
 		if len(batch) > 0 {
 			began = time.Now()
-			pace = min(paceMost, time.Duration(len(batch)-1)*pacePerWrite)
+			pace = max(w.least, min(paceMost, time.Duration(len(batch)-1)*pacePerWrite))
 			w.commit(batch, began)
 		}
 		clear(batch)
