@@ -313,13 +313,14 @@ func (s *System) mount(name string, h http.Handler) error {
 	return s.dir.here.Set(name, "http://"+name)
 }
 
-// Serve answers on the listener until ctx ends, then finishes every request: over TLS where the door has a certificate.
+// Serve answers on the listener until ctx ends, then finishes every request: over TLS where the door has a certificate,
+// and with no more connections of one address than it allows.
 func (s *System) Serve(ctx context.Context, ln net.Listener, h http.Handler) error {
 	opt := httpapi.ServeOptions{Log: s.log}
 	if s.cfg.cert != nil {
 		opt.TLS = s.cfg.cert.Config()
 	}
-	return httpapi.Serve(ctx, ln, h, opt)
+	return httpapi.Serve(ctx, s.cfg.connections(ln), h, opt)
 }
 
 // API is the HTTP side of a service of this process, or nil.

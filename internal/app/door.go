@@ -3,6 +3,7 @@ package app
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"time"
 
@@ -28,6 +29,8 @@ type Door struct {
 	LimitCustomer  int64    `help:"Requests a minute of one customer; 0 for no limit." default:"120"`
 	LimitOrders    int64    `help:"New orders a minute of one customer; 0 for no limit, and no wait after many cancels." default:"20"`
 	LimitKey       int64    `help:"Requests a minute of one API key; 0 for no limit." default:"6000"`
+
+	LimitConnections int64 `help:"Connections one address may have open, but for this machine and trusted proxies; 0 for any number." default:"512"`
 }
 
 // checkDoor says which setting of the door is wrong.
@@ -36,7 +39,10 @@ func (d Door) checkDoor() error {
 	for _, l := range []struct {
 		name  string
 		value int64
-	}{{"limit-address", d.LimitAddress}, {"limit-customer", d.LimitCustomer}, {"limit-orders", d.LimitOrders}, {"limit-key", d.LimitKey}} {
+	}{
+		{"limit-address", d.LimitAddress}, {"limit-customer", d.LimitCustomer}, {"limit-orders", d.LimitOrders},
+		{"limit-key", d.LimitKey}, {"limit-connections", d.LimitConnections},
+	} {
 		if l.value < 0 || l.value > 10_000_000 {
 			errs = append(errs, fmt.Errorf("%s: %d is not valid; expected a number from 0 to 10000000", l.name, l.value))
 		}
@@ -109,6 +115,12 @@ func (s *System) door() error {
 	}
 	s.Client = c.As(s.token)
 	return nil
+}
+
+// connections is the door's listener with its bound on the connections of one address.
+func (c Config) connections(ln net.Listener) net.Listener {
+	proxies, _ := gateway.ParseProxies(c.TrustedProxies) // Check has read them
+	return gateway.Connections{Most: int(c.LimitConnections), Proxies: proxies, Log: c.Log, Now: time.Now}.Listen(ln)
 }
 
 // demo is the customer of the landing page's example, where there is one.

@@ -82,13 +82,16 @@ func Serve(ctx context.Context, cfg ServeConfig) (err error) {
 	var servers sync.WaitGroup
 	errs := make([]error, len(units))
 	for i, u := range units {
-		opt, scheme := httpapi.ServeOptions{Log: cfg.Log}, "http"
+		opt, scheme, ln := httpapi.ServeOptions{Log: cfg.Log}, "http", u.ln
+		if u.name == Gateway {
+			ln = cfg.connections(ln)
+		}
 		if u.name == Gateway && cfg.cert != nil {
 			opt.TLS, scheme = cfg.cert.Config(), "https"
 		}
 		cfg.Say(fmt.Sprintf("%s listens on %s://%s", u.name, scheme, u.ln.Addr()))
 		servers.Go(func() {
-			if errs[i] = httpapi.Serve(serving, u.ln, &u.door, opt); errs[i] != nil {
+			if errs[i] = httpapi.Serve(serving, ln, &u.door, opt); errs[i] != nil {
 				fail(errs[i])
 			}
 		})

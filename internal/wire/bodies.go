@@ -44,10 +44,10 @@ type Metadata struct {
 
 // Address is where a customer lives. Position is ours.
 type Address struct {
-	Name     string    `json:"name"`
-	Street   string    `json:"street"`
-	Zipcode  string    `json:"zipcode"`
-	City     string    `json:"city"`
+	Name     string    `json:"name" maxLength:"200"`
+	Street   string    `json:"street" maxLength:"500"`
+	Zipcode  string    `json:"zipcode" maxLength:"50"`
+	City     string    `json:"city" maxLength:"200"`
 	Position *Position `json:"position,omitempty" doc:"Where it is in the city, if known"`
 }
 
