@@ -16,6 +16,8 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"github.com/tiffin-food/tiffin/internal/app"
+	"github.com/tiffin-food/tiffin/internal/client"
+	"github.com/tiffin-food/tiffin/internal/dataset"
 	"github.com/tiffin-food/tiffin/internal/engines"
 	"github.com/tiffin-food/tiffin/internal/wire"
 )
@@ -223,8 +225,16 @@ func TestTraceApart(t *testing.T) {
 	})
 	names, ports := []string{"identity", "order", "payment", "customer", "delivery", "kitchen", "gateway", "partners"}, map[string]string{}
 	for _, name := range names {
-		if ports[name] = freePort(t); name != "gateway" {
-			flags = append(flags, "--instance", name+"=http://127.0.0.1:"+ports[name])
+		ports[name] = freePort(t)
+		answers := []string{name}
+		switch name {
+		case app.Gateway:
+			answers = nil
+		case app.Partners:
+			answers = []string{wire.CardCompany, wire.TransportCompany, wire.Restaurant}
+		}
+		for _, service := range answers {
+			flags = append(flags, "--instance", service+"=http://127.0.0.1:"+ports[name])
 		}
 	}
 	own := map[string][]string{"identity": identityFlags(t)}
@@ -235,22 +245,19 @@ func TestTraceApart(t *testing.T) {
 	for _, p := range all {
 		p.awaitReady()
 	}
-	away, gateway := newOutside(t), "http://127.0.0.1:"+ports["gateway"]
-	ask := func(status int, method, path string, body any) answer {
-		t.Helper()
-		a, err := away.do(t.Context(), method, gateway+path, body)
-		if err != nil || a.status != status {
-			t.Fatalf("%s %s: %v %v, want %d", method, path, a, err, status)
-		}
-		return a
+	away, gateway := newOutside(t), "http://127.0.0.1:"+ports[app.Gateway]
+	c, err := client.New(gateway, away.http.Transport)
+	if err != nil {
+		t.Fatal(err)
 	}
-	who := decoded[struct{ ID string }](t, ask(201, http.MethodPost, "/v1/customers", map[string]any{
-		"name": "Ada", "email": "ada@example.org", "payment_token": "tok_ok",
-		"address": wire.Address{Name: "Ada", Street: "Ring 1", Zipcode: "1234", City: "Ort"},
-	}).body)
-	order := decoded[wire.Order](t, ask(202, http.MethodPost, "/v1/orders", map[string]any{
-		"customer_id": who.ID, "items": []wire.Item{{Product: "veil with onions", Quantity: 1}},
-	}).body)
+	c = c.As(operatorKey)
+	if _, err := dataset.Import(t.Context(), c, dataset.Demo()); err != nil {
+		t.Fatal(err)
+	}
+	order, err := c.Place(t.Context(), client.Order{CustomerID: ada, Items: []wire.Item{{Product: "Lasagna", Quantity: 1}}}, "")
+	if err != nil {
+		t.Fatal(err)
+	}
 	jaeger{away, t, t.Context(), query}.whole(order.ID)
 	for _, p := range all {
 		p.stop()
