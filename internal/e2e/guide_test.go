@@ -47,7 +47,7 @@ func TestGuide(t *testing.T) {
 		t.Fatalf("the guide has %d blocks", len(blocks))
 	}
 	here := t.TempDir()
-	p := up(t, here+"/data", append([]string{"--speed", "400"}, secretFlags...)...)
+	p := up(t, here+"/data", append([]string{"--speed", "250"}, secretFlags...)...)
 
 	const mark = "--8<-- end of block"
 	var script bytes.Buffer
