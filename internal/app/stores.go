@@ -146,10 +146,10 @@ func (s *System) await(ctx context.Context, what string, try func() error) error
 		if err == nil || s.cfg.Waiting == nil {
 			return err
 		}
+		s.cfg.Waiting(what, err) // before it is said: who reads that may ask at once
 		if n%sayEvery == 0 {
 			s.log.Warn("waiting for "+what, "err", err)
 		}
-		s.cfg.Waiting(what, err)
 		pause := time.NewTimer(waitBetween)
 		select {
 		case <-ctx.Done():

@@ -45,6 +45,7 @@ type Event struct {
 	ID   string    // the inbox's identity within the record; the same ID with another Type or Body is refused
 	Type string    // what happened; results of effects are NAME.done, .refused, .gaveUp, timers NAME.due
 	At   time.Time // when it is applied, by the clock; set by the shell, never earlier than the record's last change
+	Due  time.Time // of a timer: when it was to come, which may be long ago where nobody was there; zero for all else
 	Body []byte    // JSON
 	// Value is what Body holds, where whoever brings the event has it decoded; Body may be empty then, and Hash
 	// must not be.

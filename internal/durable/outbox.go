@@ -43,7 +43,7 @@ func (c *Cell[S]) send(now time.Time) (Act, bool) {
 			return Act{}, true
 		}
 		if o.Kind == KindTimer {
-			c.queue = append(c.queue, turn{effect: o.ID, event: Event{ID: o.ID, Type: o.Name + Due, At: now, Trace: o.Trace}})
+			c.queue = append(c.queue, turn{effect: o.ID, event: Event{ID: o.ID, Type: o.Name + Due, At: now, Due: o.Due, Trace: o.Trace}})
 			return Act{}, true
 		}
 		if planted.Is(planted.OutboxRemovedBeforeConfirm) && o.Kind == KindMessage {

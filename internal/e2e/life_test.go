@@ -243,3 +243,42 @@ func problemOf(t testing.TB, a answer) string {
 	}
 	return detail
 }
+
+// TestAwayForHours: what had happened outside while nobody was there counts, not that its time has passed meanwhile.
+// What has really not happened ends as ever.
+func TestAwayForHours(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		at   wire.Status // when the system goes
+		who  string
+		ends wire.Status
+	}{
+		{"the money came", wire.Created, ada, wire.Delivered},
+		{"a driver was found", wire.DeliveryScheduled, ada, wire.Delivered},
+		{"the meal was begun", wire.CookingScheduled, ada, wire.Delivered},
+		{"the card company never answers", wire.Created, mute, wire.OrderCancelled},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			data := t.TempDir()
+			var order wire.Order
+			run := func(from time.Time, do func(*town)) {
+				t.Run("run", func(t *testing.T) {
+					do(found(t, func(c *app.Config) { c.Data, c.Virtual = data, from }))
+				})
+			}
+			run(noon, func(w *town) {
+				order = w.place(c.who, "")
+				w.reach(order.ID, c.at)
+			})
+			run(noon.Add(5*time.Hour), func(w *town) {
+				o := w.until(order.ID, time.Minute, func(o wire.Order) bool { return o.Settled || o.Status == c.ends })
+				if o.Status != c.ends {
+					t.Errorf("the order is %s: %s", o.Status, o.Reason)
+				}
+				if last := o.History[len(o.History)-1].When; last.After(noon.Add(6 * time.Hour)) {
+					t.Errorf("it took until %s", last)
+				}
+			})
+		})
+	}
+}

@@ -254,10 +254,11 @@ func TestTraceApart(t *testing.T) {
 	if _, err := dataset.Import(t.Context(), c, dataset.Demo()); err != nil {
 		t.Fatal(err)
 	}
-	order, err := c.Place(t.Context(), client.Order{CustomerID: ada, Items: []wire.Item{{Product: "Lasagna", Quantity: 1}}}, "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	var order wire.Order
+	soon(t, "the menu comes to the order service", patience, func() bool {
+		order, err = c.Place(t.Context(), client.Order{CustomerID: ada, Items: []wire.Item{{Product: "Lasagna", Quantity: 1}}}, "")
+		return err == nil
+	})
 	jaeger{away, t, t.Context(), query}.whole(order.ID)
 	for _, p := range all {
 		p.stop()

@@ -80,7 +80,9 @@ func everything() []named {
 		all = append(all, named{effect + ".done", yes(effect)}, named{effect + ".refused", no(effect, "no")})
 	}
 	for _, timer := range []string{"paymentLimit", "driverLimit", "kitchenLimit", "gap", "silence"} {
-		all = append(all, named{timer + ".due", due(timer)})
+		late := due(timer)
+		late.Due = noon.Add(-time.Hour)
+		all = append(all, named{timer + ".due", due(timer)}, named{timer + ".due, an hour late", late})
 	}
 	return append(all,
 		named{"pay.gaveUp", event("pay"+durable.GaveUp, durable.Rejection{})},

@@ -178,6 +178,9 @@ func (x *step) apply(e durable.Event) error {
 		if x.Status != wire.Created {
 			return durable.ErrIgnored
 		}
+		if x.overslept(e, paymentLimit) {
+			return nil
+		}
 		return x.end("no answer from the card company within " + minutes(x.limits.Payment))
 
 	case readAddress + durable.Done:
@@ -192,6 +195,9 @@ func (x *step) apply(e durable.Event) error {
 	case driverLimit + durable.Due:
 		if !before(x.Status, wire.DriverAvailable) {
 			return durable.ErrIgnored
+		}
+		if x.overslept(e, driverLimit) {
+			return nil
 		}
 		return x.withdraw("no driver within " + minutes(x.limits.Driver))
 	case cancelDelivery + durable.Done:
@@ -209,6 +215,9 @@ func (x *step) apply(e durable.Event) error {
 		}
 		if len(x.Ahead) > 0 { // it has begun, and news of it is on the way: the gap's timer asks
 			x.owe(durable.Timer(kitchenLimit, x.at.Add(x.limits.Gap)))
+			return nil
+		}
+		if x.overslept(e, kitchenLimit) {
 			return nil
 		}
 		return x.end("no answer from the restaurant within " + minutes(x.limits.Kitchen))
@@ -240,6 +249,19 @@ func (x *step) apply(e durable.Event) error {
 		return nil
 	}
 	return fmt.Errorf("an order does not know the event %s: %s", e.Type, e.Body)
+}
+
+// overslept says that a limit comes so late that the system was away, and what had come in time may have waited
+// outside: whoever owes the news is asked, and the limit comes again after the gap's time. Once: then it counts, however
+// late it is.
+func (x *step) overslept(e durable.Event, limit string) bool {
+	if e.Due.IsZero() || x.at.Sub(e.Due) <= x.limits.Gap || x.Overslept == limit {
+		return false
+	}
+	x.Overslept = limit
+	x.askAround()
+	x.owe(durable.Timer(limit, x.at.Add(x.limits.Gap)))
+	return true
 }
 
 // said notes that another service took a command.

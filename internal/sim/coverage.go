@@ -77,7 +77,7 @@ var sometimes = []string{
 	"cancelled: no answer from the restaurant within ", "cancelled: the transport company refused",
 	"cancelled: the restaurant refused", "cancelled: the customer cannot be billed",
 	"cancelled: the customer's address was refused",
-	"repeat: the same answer", "repeat: another body under the key", "repeat: the key of a deleted order",
+	"a limit came late", "repeat: the same answer", "repeat: another body under the key", "repeat: the key of a deleted order",
 	"deleted", "delete: not finished",
 	"message absorbed", "message repeated", "message brought back", "dead letter",
 	"poison: bad JSON", "poison: an unknown status", "poison: an unknown order", "poison: missing metadata", "poison: 64 KiB",

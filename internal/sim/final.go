@@ -26,6 +26,9 @@ func (w *world) final() {
 				w.fail(7, "order %s is %s, and nobody was told", s.ID, m.Status)
 			}
 		}
+		if s.Overslept != "" {
+			w.cover.hit("a limit came late")
+		}
 		if s.Deleted {
 			s = w.sight(s.ID).last
 		}

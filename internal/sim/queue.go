@@ -35,6 +35,7 @@ type letter struct {
 	poison string // what is wrong with it, where it was made so
 	host   *host  // the instance that has it
 	tries  int
+	waits  int // since it was tried, for somebody to be there
 	over   bool
 }
 
@@ -123,10 +124,12 @@ func (q *queue) deliver(l *letter) {
 	}
 	i := q.w.orders.pick()
 	if !i.up || i.stalled > q.w.now {
-		q.later(l, q.w.between(100*time.Millisecond, 2*time.Second))
+		q.later(l, q.w.between(100*time.Millisecond, 2*time.Second<<min(l.waits, 5)))
+		l.waits++ // ever longer: with nobody there for an hour, looking is all that would be done
 		return
 	}
 	l.tries++
+	l.waits = 0
 	l.host = &i.host
 	i.letters = append(i.letters, l)
 	life := i.life
