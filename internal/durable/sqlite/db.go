@@ -43,8 +43,8 @@ type DB struct {
 // Open opens or creates the file for reading and writing; *InUseError when somebody else has it.
 func Open(ctx context.Context, path string) (*DB, error) { return OpenPaced(ctx, path, 0) }
 
-// OpenPaced is Open for whom nobody waits: while there is much to write, commits begin at least pace apart, so that
-// more writes share one. The first write after a rest waits for nothing.
+// OpenPaced is Open for whom nobody waits: after a commit of several writes the next begins pace later or more, so that
+// more share it. One write after the other, and the first after a rest, wait for nothing.
 func OpenPaced(ctx context.Context, path string, pace time.Duration) (*DB, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)

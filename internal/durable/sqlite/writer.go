@@ -61,7 +61,7 @@ func newWrite(run func(*conn) error) *write { return &write{run: run, done: make
 // writer is the one goroutine that writes, and the queue before it.
 type writer struct {
 	conn    *conn
-	least   time.Duration // between commits while there is work
+	least   time.Duration // from the beginning of a commit of several to the next
 	stopped chan struct{}
 
 	mu     sync.Mutex
@@ -153,7 +153,10 @@ func (w *writer) work() {
 		w.mu.Unlock()
 		if len(batch) > 0 {
 			began = time.Now()
-			pace = max(w.least, min(paceMost, time.Duration(len(batch)-1)*pacePerWrite))
+			pace = 0
+			if n := len(batch); n > 1 {
+				pace = max(w.least, min(paceMost, time.Duration(n-1)*pacePerWrite))
+			}
 			w.commit(batch, began)
 		}
 		clear(batch)
