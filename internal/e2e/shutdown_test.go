@@ -63,7 +63,13 @@ func TestGracefulShutdown(t *testing.T) {
 	slow := make(chan *post, held)
 	for i := range held {
 		go func() {
-			slow <- s.post(&slowBody{text: s.wish(ada), begun: begun, release: release}, fmt.Sprintf("held-%d", i))
+			for {
+				p := s.post(&slowBody{text: s.wish(ada), begun: begun, release: release}, fmt.Sprintf("held-%d", i))
+				if !p.turnedAway() { // which happens before a body is read
+					slow <- p
+					return
+				}
+			}
 		}()
 	}
 	await(held, begun)
@@ -185,10 +191,12 @@ func (s *shop) shop(i int) {
 			s.refused.Add(1)
 			return
 		}
-		s.take(p)
-		select {
-		case s.some <- struct{}{}:
-		default: // nobody counts any more
+		if !p.turnedAway() {
+			s.take(p)
+			select {
+			case s.some <- struct{}{}:
+			default: // nobody counts any more
+			}
 		}
 		select {
 		case <-pace.C:

@@ -118,7 +118,12 @@ func (s *siege) killed(gone <-chan struct{}, what string, err error) bool {
 	}
 }
 
-// insist makes a request again and again until it is answered.
+// turnedAway says that there is too much to do just now, and that one should come again.
+func (a answer) turnedAway() bool {
+	return a.status == http.StatusServiceUnavailable && a.header.Get("Retry-After") != ""
+}
+
+// insist makes a request again and again until it is answered with more than to come again.
 func (s *siege) insist(method, path string, body any, headers ...string) (a answer, ok bool) {
 	for {
 		url, gone, err := s.address()
@@ -127,6 +132,14 @@ func (s *siege) insist(method, path string, body any, headers ...string) (a answ
 		}
 		a, err := s.http.do(s.ctx, method, url+path, body, headers...)
 		s.signal()
+		if err == nil && a.turnedAway() { // on a machine that is slow just now
+			select {
+			case <-time.After(100 * time.Millisecond):
+				continue
+			case <-s.ctx.Done():
+				return a, false
+			}
+		}
 		if err == nil {
 			if a.status >= 500 {
 				s.t.Errorf("%s %s: %s", method, path, a)
