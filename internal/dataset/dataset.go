@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/tiffin-food/tiffin/internal/client"
 	"github.com/tiffin-food/tiffin/internal/wire"
@@ -98,21 +99,47 @@ type Result struct {
 	Existing    int `json:"existing_customers"`
 }
 
+// A system that has begun to take an import and is away for a moment, or wants less at once, is asked again for as long
+// as patience says since it last took something, real time.
+const (
+	patience = time.Minute
+	askAgain = 250 * time.Millisecond
+)
+
 // Import brings f into a system. It stops at the first entry that is refused, naming it; what came before stays,
-// and importing the same file again is harmless.
+// and importing the same file again is harmless. What an instance had taken when it went counts as existing.
 func Import(ctx context.Context, c *client.Client, f File) (done Result, err error) {
+	begun := false
+	do := func(method, path string, body any) error {
+		for since := time.Now(); ; {
+			_, err := c.Do(ctx, method, path, "", body, nil)
+			if err == nil {
+				begun = true
+			}
+			if err == nil || !passing(err, begun) || time.Since(since) > patience {
+				return err
+			}
+			pause := time.NewTimer(askAgain)
+			select {
+			case <-ctx.Done():
+				pause.Stop()
+				return err
+			case <-pause.C:
+			}
+		}
+	}
 	for i, r := range f.Restaurants {
 		body := map[string]any{"name": r.Name, "items": r.Items}
 		if r.Position != nil {
 			body["position"] = r.Position
 		}
-		if _, err := c.Do(ctx, http.MethodPut, "/v1/restaurants/"+r.ID, "", body, nil); err != nil {
+		if err := do(http.MethodPut, "/v1/restaurants/"+r.ID, body); err != nil {
 			return done, fmt.Errorf("restaurants[%d] %s: %w", i, r.Name, err)
 		}
 		done.Restaurants++
 	}
 	for i, cust := range f.Customers {
-		_, err := c.Do(ctx, http.MethodPost, "/v1/customers", "", cust, nil)
+		err := do(http.MethodPost, "/v1/customers", cust)
 		var refused *client.Error
 		switch {
 		case errors.As(err, &refused) && refused.Status == http.StatusConflict:
@@ -124,4 +151,17 @@ func Import(ctx context.Context, c *client.Client, f File) (done Result, err err
 		}
 	}
 	return done, nil
+}
+
+// passing says that it may be otherwise in a moment. No answer at all is so only from a system that has answered.
+func passing(err error, begun bool) bool {
+	var refused *client.Error
+	if !errors.As(err, &refused) {
+		return begun
+	}
+	switch refused.Status {
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	}
+	return false
 }

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/tiffin-food/tiffin/internal/client"
 	"github.com/tiffin-food/tiffin/internal/dataset"
@@ -163,9 +165,62 @@ func TestImport(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "customers[2] bad@example.com") || done.Customers != 1 {
 		t.Errorf("%+v, %v", done, err)
 	}
-	answers["Two"] = http.StatusServiceUnavailable
+	answers["Two"] = http.StatusInternalServerError
 	done, err = dataset.Import(t.Context(), c, file)
 	if err == nil || !strings.Contains(err.Error(), "restaurants[1] Two") || done.Restaurants != 1 {
 		t.Errorf("%+v, %v", done, err)
 	}
+}
+
+// TestImportInto: what passes is waited for, for a minute; a system that was never there is none that is away.
+func TestImportInto(t *testing.T) {
+	file := dataset.File{
+		Restaurants: []dataset.Restaurant{{ID: "r1", Name: "One"}},
+		Customers:   []dataset.Customer{{Email: "a@example.com"}, {Email: "b@example.com"}},
+	}
+	const silent = 0 // no answer
+	for _, c := range []struct {
+		name    string
+		answers []int // the last one for ever
+		done    dataset.Result
+		ends    string
+		within  time.Duration
+	}{
+		{"one that comes and goes", []int{503, 200, 502, silent, 504, 409, 429, 429, 201}, dataset.Result{Restaurants: 1, Customers: 1, Existing: 1}, "", 2 * time.Second},
+		{"none", []int{silent}, dataset.Result{}, "restaurants[0] One", 0},
+		{"one that goes for good", []int{200, silent}, dataset.Result{Restaurants: 1}, "customers[0] a@example.com", 61 * time.Second},
+		{"one that refuses", []int{200, 422}, dataset.Result{Restaurants: 1}, "customers[0] a@example.com", 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := 0
+				api, err := client.New("http://tiffin.test", there(func() int {
+					n++
+					return c.answers[min(n, len(c.answers))-1]
+				}))
+				if err != nil {
+					t.Fatal(err)
+				}
+				began := time.Now()
+				done, err := dataset.Import(t.Context(), api, file)
+				if done != c.done || (err == nil) != (c.ends == "") || err != nil && !strings.Contains(err.Error(), c.ends) {
+					t.Errorf("%+v, %v", done, err)
+				}
+				if took := time.Since(began); took > c.within {
+					t.Errorf("it took %s", took)
+				}
+			})
+		})
+	}
+}
+
+// there is a system that answers with a status, or with nothing where that is 0.
+type there func() int
+
+func (f there) RoundTrip(r *http.Request) (*http.Response, error) {
+	status := f()
+	if status == 0 {
+		return nil, errors.New("connection reset by peer")
+	}
+	return server{func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }}.RoundTrip(r)
 }
