@@ -59,6 +59,27 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%d %s: %s", e.Status, http.StatusText(e.Status), e.Detail)
 }
 
+// askAgain is how long Again waits between two calls.
+const askAgain = 250 * time.Millisecond
+
+// Again calls f, which must be harmless to repeat, until it succeeds, fails in a way that does not pass, patience is over
+// (real time) or ctx ends. The error is f's last.
+func Again(ctx context.Context, patience time.Duration, passes func(error) bool, f func() error) error {
+	for began := time.Now(); ; {
+		err := f()
+		if err == nil || !passes(err) || time.Since(began) > patience {
+			return err
+		}
+		pause := time.NewTimer(askAgain)
+		select {
+		case <-ctx.Done():
+			pause.Stop()
+			return err
+		case <-pause.C:
+		}
+	}
+}
+
 // Do makes one request; out nil ignores the answer's body. Any answer but 2xx is an *Error.
 func (c *Client) Do(ctx context.Context, method, path, idempotencyKey string, in, out any) (http.Header, error) {
 	var body io.Reader

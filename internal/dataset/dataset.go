@@ -99,34 +99,20 @@ type Result struct {
 	Existing    int `json:"existing_customers"`
 }
 
-// A system that has begun to take an import and is away for a moment, or wants less at once, is asked again for as long
-// as patience says since it last took something, real time.
-const (
-	patience = time.Minute
-	askAgain = 250 * time.Millisecond
-)
+// patience is how long a system that has begun to take an import and is away for a moment, or wants less at once, is
+// asked again since it last took something, real time.
+const patience = time.Minute
 
 // Import brings f into a system. It stops at the first entry that is refused, naming it; what came before stays,
 // and importing the same file again is harmless. What an instance had taken when it went counts as existing.
 func Import(ctx context.Context, c *client.Client, f File) (done Result, err error) {
 	begun := false
 	do := func(method, path string, body any) error {
-		for since := time.Now(); ; {
+		return client.Again(ctx, patience, func(err error) bool { return passing(err, begun) }, func() error {
 			_, err := c.Do(ctx, method, path, "", body, nil)
-			if err == nil {
-				begun = true
-			}
-			if err == nil || !passing(err, begun) || time.Since(since) > patience {
-				return err
-			}
-			pause := time.NewTimer(askAgain)
-			select {
-			case <-ctx.Done():
-				pause.Stop()
-				return err
-			case <-pause.C:
-			}
-		}
+			begun = begun || err == nil
+			return err
+		})
 	}
 	for i, r := range f.Restaurants {
 		body := map[string]any{"name": r.Name, "items": r.Items}

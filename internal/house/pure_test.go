@@ -87,7 +87,6 @@ var realTime = map[string]string{
 	"internal/console":          "progress on a terminal",
 	"internal/sim":              "how long the run took on the wall",
 	"internal/client":           "timeouts",
-	"internal/dataset":          "how long an import waits for a system that is away",
 	"internal/telemetry":        "how often a backlog is counted, and how often a lost trace is complained of",
 	"cmd/tiffin":                "how long starting took",
 }

@@ -182,30 +182,15 @@ func (r *run) place(ctx context.Context, i int) {
 	r.placed[i] = placed
 }
 
-// A running system that is away for a moment is asked again, under the same key, for as long as persistence says, real
-// time.
-const (
-	persistence = 5 * time.Minute
-	askAgain    = 250 * time.Millisecond
-)
+// persistence is how long a running system that is away for a moment is asked again, under the same key, real time.
+const persistence = 5 * time.Minute
 
 // again calls f until it succeeds, or fails for good. A system of our own under a virtual clock has no excuse.
 func (r *run) again(ctx context.Context, f func() error) error {
-	for began := time.Now(); ; {
-		err := f()
+	return client.Again(ctx, persistence, func(err error) bool {
 		var refused *client.Error
-		if err == nil || r.Clock.IsVirtual() || time.Since(began) > persistence ||
-			errors.As(err, &refused) && refused.Status < 500 && refused.Status != 429 {
-			return err
-		}
-		pause := time.NewTimer(askAgain)
-		select {
-		case <-ctx.Done():
-			pause.Stop()
-			return err
-		case <-pause.C:
-		}
-	}
+		return !r.Clock.IsVirtual() && (!errors.As(err, &refused) || refused.Status >= 500 || refused.Status == 429)
+	}, f)
 }
 
 // wait looks at the open orders from time to time until none is left.
