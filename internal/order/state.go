@@ -31,8 +31,8 @@ type State struct {
 	DeliveryAsked bool    `json:"delivery_asked,omitempty"` // POST /v1/deliveries is owed or done
 	CancelAsked   bool    `json:"cancel_asked,omitempty"`   // the transport company's verdict is out
 	CancelReason  string  `json:"cancel_reason,omitempty"`
-	Overslept     string  `json:"overslept,omitempty"` // the limit that came too late to be believed at once
-	Deleted       bool    `json:"deleted,omitempty"`   // a tombstone: the idempotency key stays taken
+	Grace         string  `json:"grace,omitempty"`   // the limit that came late and was put off once
+	Deleted       bool    `json:"deleted,omitempty"` // a tombstone: the idempotency key stays taken
 
 	Notes []Note `json:"notes,omitempty"`
 }

@@ -178,7 +178,7 @@ func (x *step) apply(e durable.Event) error {
 		if x.Status != wire.Created {
 			return durable.ErrIgnored
 		}
-		if x.overslept(e, paymentLimit) {
+		if x.grace(e, paymentLimit) {
 			return nil
 		}
 		return x.end("no answer from the card company within " + minutes(x.limits.Payment))
@@ -196,7 +196,7 @@ func (x *step) apply(e durable.Event) error {
 		if !before(x.Status, wire.DriverAvailable) {
 			return durable.ErrIgnored
 		}
-		if x.overslept(e, driverLimit) {
+		if x.grace(e, driverLimit) {
 			return nil
 		}
 		return x.withdraw("no driver within " + minutes(x.limits.Driver))
@@ -217,7 +217,7 @@ func (x *step) apply(e durable.Event) error {
 			x.owe(durable.Timer(kitchenLimit, x.at.Add(x.limits.Gap)))
 			return nil
 		}
-		if x.overslept(e, kitchenLimit) {
+		if x.grace(e, kitchenLimit) {
 			return nil
 		}
 		return x.end("no answer from the restaurant within " + minutes(x.limits.Kitchen))
@@ -251,14 +251,14 @@ func (x *step) apply(e durable.Event) error {
 	return fmt.Errorf("an order does not know the event %s: %s", e.Type, e.Body)
 }
 
-// overslept says that a limit comes so late that the system was away, and what had come in time may have waited
-// outside: whoever owes the news is asked, and the limit comes again after the gap's time. Once: then it counts, however
-// late it is.
-func (x *step) overslept(e durable.Event, limit string) bool {
-	if e.Due.IsZero() || x.at.Sub(e.Due) <= x.limits.Gap || x.Overslept == limit {
+// grace says whether a limit is put off: it comes so late that the system was away, and what had come in time may have
+// waited outside. Whoever owes the news is asked, and the limit comes again after the gap's time. That is done once:
+// then the limit counts, however late it is.
+func (x *step) grace(e durable.Event, limit string) bool {
+	if e.Due.IsZero() || x.at.Sub(e.Due) <= x.limits.Gap || x.Grace == limit {
 		return false
 	}
-	x.Overslept = limit
+	x.Grace = limit
 	x.askAround()
 	x.owe(durable.Timer(limit, x.at.Add(x.limits.Gap)))
 	return true

@@ -26,7 +26,7 @@ func (w *world) final() {
 				w.fail(7, "order %s is %s, and nobody was told", s.ID, m.Status)
 			}
 		}
-		if s.Overslept != "" {
+		if s.Grace != "" {
 			w.cover.hit("a limit came late")
 		}
 		if s.Deleted {
